@@ -1,0 +1,163 @@
+/**
+ * The one interface of all front ends: command line, library, and each protocol speak to a `Service`, whether it runs
+ * in this process or behind a socket. Everything here is plain data, promises, async iterables and AbortSignals.
+ * Every method may throw a `CloisterError`; its code is the same on every front end.
+ */
+import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { ContentAddress } from "../../derivations/content-address.ts";
+import type { DerivedPath } from "../../derivations/derived-path.ts";
+import type { Sha256 } from "../../derivations/hash.ts";
+import type { NarListing } from "../../derivations/nar/listing.ts";
+import type { PathInfo } from "../../derivations/path-info.ts";
+import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type { BuildEvent } from "./events.ts";
+
+export interface Cancellable {
+  readonly signal?: AbortSignal;
+}
+
+/** A stream of bytes in pieces; no piece is empty. */
+export type ByteStream = AsyncIterable<Uint8Array>;
+
+export interface Status {
+  /** The program's version and the id of this very build of it: a daemon of another build is replaced. */
+  readonly version: string;
+  readonly buildId: string;
+  readonly pid: number;
+  readonly startedAtMs: number;
+  readonly storeDirectory: StoreDirectory;
+  /** Physical directory that holds the store's objects, such as "/home/ada/.local/share/cloister/cloister/store". */
+  readonly realStoreDirectory: string;
+  readonly stateDirectory: string;
+  readonly strength: "range" | "root" | "single";
+  readonly system: string;
+  readonly maxJobs: number;
+  readonly runningBuilds: number;
+  readonly waitingBuilds: number;
+  readonly connections: number;
+  readonly validPaths: number;
+}
+
+/** How an object is addressed when the sender does not know its path yet: the daemon computes it from the contents. */
+export type AddMethod =
+  | { readonly kind: "source"; readonly references: readonly StorePath[] }
+  | { readonly kind: "fixed"; readonly address: ContentAddress; readonly references: readonly StorePath[] };
+
+export interface BuildOptions extends Cancellable {
+  /** "check" builds valid outputs again in another jail and compares. */
+  readonly mode: "normal" | "check";
+  readonly keepGoing: boolean;
+  /** NIX_BUILD_CORES; 0 means all. */
+  readonly cores: number;
+  /** 0: none. */
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly onEvent?: (event: BuildEvent) => void;
+}
+
+export interface GcOptions extends Cancellable {
+  /** Only say what would go. */
+  readonly dryRun: boolean;
+  /** Stop once more than this many bytes are freed; undefined: no limit. */
+  readonly maxFreedBytes?: bigint;
+  /** Only these, and only if they are dead: else GC_PATH_ALIVE. */
+  readonly paths?: readonly StorePath[];
+}
+
+export interface GcResult {
+  readonly deleted: readonly StorePath[];
+  readonly freedBytes: bigint;
+  readonly alive: number;
+}
+
+export interface Root {
+  /** "permanent": a link of the state directory; "indirect": a link elsewhere that may vanish; "lease": in use now. */
+  readonly kind: "permanent" | "indirect" | "lease";
+  /** Where the link lies (physical); for a lease who holds it. */
+  readonly from: string;
+  readonly path: StorePath;
+  /** An indirect root whose link cannot be looked at counts as alive. */
+  readonly unreadable: boolean;
+}
+
+export interface PathDetails {
+  readonly info: PathInfo;
+  readonly realPath: string;
+  readonly referrers: readonly StorePath[];
+  readonly validDerivers: readonly StorePath[];
+  readonly closureBytes: bigint;
+  readonly closurePaths: number;
+  /** The record of the build that made it, when cloister built it. */
+  readonly record?: BuildRecord;
+}
+
+export interface Service extends AsyncDisposable {
+  status(options?: Cancellable): Promise<Status>;
+
+  // What is there
+  queryPathInfo(path: StorePath, options?: Cancellable): Promise<PathInfo | undefined>;
+  queryPathDetails(path: StorePath, options?: Cancellable): Promise<PathDetails | undefined>;
+  queryValidPaths(paths: readonly StorePath[], options?: Cancellable): Promise<readonly StorePath[]>;
+  queryReferrers(path: StorePath, options?: Cancellable): Promise<readonly StorePath[]>;
+  /** Closure over references ("forward") or referrers ("backward"), in topological order: dependencies first. */
+  queryClosure(
+    paths: readonly StorePath[],
+    direction: "forward" | "backward",
+    options?: Cancellable,
+  ): Promise<readonly StorePath[]>;
+  findPathByHashPart(hashPart: string, options?: Cancellable): Promise<StorePath | undefined>;
+  /** The outputs of a derivation that is in the store, by id; null where it is not known yet (floating, not built). */
+  queryDerivationOutputs(
+    drvPath: StorePath,
+    options?: Cancellable,
+  ): Promise<Readonly<Record<string, StorePath | null>>>;
+
+  // What comes in
+  /** Adds a NAR whose path follows from its contents; returns the info of the now valid path. A lease holds it. */
+  addSource(name: string, method: AddMethod, archive: ByteStream, options?: Cancellable): Promise<PathInfo>;
+  /** Adds a NAR with all that is known of it (trusted clients only, unless it is content-addressed and matches). */
+  addNar(info: Omit<PathInfo, "registeredAtSeconds">, archive: ByteStream, options?: Cancellable): Promise<void>;
+  /** Adds a text object. A name that ends in ".drv" is parsed, and refused unless its outputs are what they should be. */
+  addText(name: string, contents: Uint8Array, references: readonly StorePath[], options?: Cancellable): Promise<StorePath>;
+
+  // What goes out
+  /** The NAR of a path, read off the disk as it is. */
+  readNar(path: StorePath, options?: Cancellable): ByteStream;
+  readListing(path: StorePath, options?: Cancellable): Promise<NarListing>;
+  /** The contents of one regular file of a path; `inside` is "" for a path that is a file itself, else "bin/hello". */
+  readFile(path: StorePath, inside: string, options?: Cancellable): ByteStream;
+
+  // Building
+  /** Makes the targets valid. One result per target derivation (opaque targets give one too), in the targets' order. */
+  build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]>;
+  /** By id, derivation, output path or name; newest first. */
+  queryBuildRecords(
+    query: { readonly text?: string; readonly limit: number },
+    options?: Cancellable,
+  ): Promise<readonly BuildRecord[]>;
+  /** The log of a build record, raw bytes of the builder. With `follow`, until the build ends. */
+  readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): ByteStream;
+
+  // Keeping
+  /** Registers a symlink of the client's as a root: `link` is absolute, and only ever readlink'ed by the daemon. */
+  addIndirectRoot(link: string, path: StorePath, options?: Cancellable): Promise<void>;
+  addPermanentRoot(name: string, path: StorePath, options?: Cancellable): Promise<void>;
+  removeRoot(from: string, options?: Cancellable): Promise<void>;
+  listRoots(options?: Cancellable): Promise<readonly Root[]>;
+  collectGarbage(options: GcOptions): Promise<GcResult>;
+
+  /** Asks the daemon to end: it refuses new work, lets running builds go on up to `drainMs`, then cancels them. */
+  shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void>;
+}
+
+/** What is known of who asks: from the kernel, never from the client's words. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+  readonly trusted: boolean;
+}
+
+/** The sha256 of a NAR as a service hands it on; here so that front ends need not import the hash module for one name. */
+export type NarHash = Sha256;
