@@ -39,7 +39,7 @@ function buildAndRun() {
 
   say(`Running ${program}`);
   const ran = spawnSync(program, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
-  process.stdout.write(ran.stdout.replace(/^/gm, "    ").trimEnd() + "\n");
+  process.stdout.write(`${(ran.stdout ?? "").replace(/^/gm, "    ").trimEnd()}\n`);
   if (ran.error !== undefined || ran.status !== 0) {
     say(`The program did not run: ${ran.error?.message ?? `exit status ${ran.status}, signal ${ran.signal}`}`);
     return 1;
