@@ -1,0 +1,54 @@
+/** What is kept of a build: who, when, how long, how much, from what, to what. Plain data, as it is stored and sent. */
+import type { ErrorData } from "./error.ts";
+import type { StorePath } from "./store-path.ts";
+
+/**
+ * `building` until the builder has ended; `sealing` from then until its outputs are registered; a record that says so
+ * after a start belongs to a build that was cut off, and is settled by whether its outputs are valid.
+ */
+export type BuildRecordStatus = "building" | "sealing" | "done" | "failed" | "cancelled";
+
+export interface BuildRecord {
+  readonly id: string;
+  readonly drvPath: StorePath;
+  /** The derivation's. */
+  readonly name: string;
+  /** Who asked first; absent if the daemon did itself. */
+  readonly user?: { readonly uid: number };
+  readonly status: BuildRecordStatus;
+  readonly startedAtMs: number;
+  /** Absent while it runs. */
+  readonly stoppedAtMs?: number;
+  /** The builder and its arguments. */
+  readonly command: readonly string[];
+  /** As the builder saw it. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The store paths that the builder could see. */
+  readonly inputs: readonly StorePath[];
+  readonly world?: StorePath;
+  /** How builds were kept apart: "range", "root" or "single". */
+  readonly strength: string;
+  readonly exitStatus?: number;
+  readonly signal?: number;
+  readonly error?: ErrorData;
+  /** By output id; empty unless it is done. */
+  readonly outputs: Readonly<Record<string, BuiltOutput>>;
+  readonly resources: BuildResources;
+  /** Relative to the log directory. */
+  readonly logFile?: string;
+}
+
+export interface BuiltOutput {
+  readonly path: StorePath;
+  /** `sha256:BASE32`. */
+  readonly narHash: string;
+  /** In bytes. */
+  readonly narSize: number;
+}
+
+export interface BuildResources {
+  readonly cpuUserMicroseconds: number;
+  readonly cpuSystemMicroseconds: number;
+  readonly maxResidentBytes: number;
+  readonly wallMicroseconds: number;
+}

@@ -1,0 +1,16 @@
+/** What became of one derivation that was asked for. Plain data, as it is sent. */
+import type { ErrorData } from "./error.ts";
+import type { StorePath } from "./store-path.ts";
+
+export type BuildStatus = "built" | "already-valid" | "failed" | "dependency-failed" | "cancelled";
+
+export interface BuildResult {
+  readonly drvPath: StorePath;
+  readonly status: BuildStatus;
+  /** By output id; empty unless it was built or already valid. */
+  readonly outputs: Readonly<Record<string, StorePath>>;
+  readonly error?: ErrorData;
+  /** Of the build's record, if there was a build. */
+  readonly recordId?: string;
+  readonly wallMs?: number;
+}
