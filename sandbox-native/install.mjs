@@ -60,7 +60,7 @@ function configureAndBuild(environment) {
   const nodeGyp = findNodeGyp();
   if (nodeGyp === undefined)
     return { error: new Error("node-gyp was not found beside npm; reinstall npm, which brings it") };
-  const args = [nodeGyp, "configure", "build", "--release", "--jobs", "2", "--loglevel", "warn"];
+  const args = [nodeGyp, "configure", "build", "--release", "--jobs", "2", "--loglevel", "error"];
   return spawnSync(process.execPath, args, { cwd: folder, env: environment, encoding: "utf8" });
 }
 
