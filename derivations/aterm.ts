@@ -36,24 +36,32 @@ export function parseDerivation(directory: StoreDirectory, name: string, bytes: 
     throw new DerivationError("DERIVATION_VERSION_UNSUPPORTED", { name, offset: 0, version });
   }
   reader.expect("Derive(");
-  const outputs = readSorted(reader, (entry) => entry[0], () => {
-    reader.expect("(");
-    const id = readText(reader);
-    reader.expect(",");
-    const outputPath = readText(reader);
-    reader.expect(",");
-    const methodAndAlgorithm = readText(reader);
-    reader.expect(",");
-    const hash = readText(reader);
-    reader.expect(")");
-    return [id, parseOutputFields(directory, name, id, { path: outputPath, methodAndAlgorithm, hash })] as const;
-  });
+  const outputs = readSorted(
+    reader,
+    (entry) => entry[0],
+    () => {
+      reader.expect("(");
+      const id = readText(reader);
+      reader.expect(",");
+      const outputPath = readText(reader);
+      reader.expect(",");
+      const methodAndAlgorithm = readText(reader);
+      reader.expect(",");
+      const hash = readText(reader);
+      reader.expect(")");
+      return [id, parseOutputFields(directory, name, id, { path: outputPath, methodAndAlgorithm, hash })] as const;
+    },
+  );
   reader.expect(",");
   const inputDerivations = readSorted(reader, pathText, () => {
     reader.expect("(");
     const input = path();
     reader.expect(",");
-    const ids = readSorted(reader, (id) => id, () => readText(reader));
+    const ids = readSorted(
+      reader,
+      (id) => id,
+      () => readText(reader),
+    );
     reader.expect(")");
     return [input, new Set(ids)] as const;
   });
@@ -66,14 +74,18 @@ export function parseDerivation(directory: StoreDirectory, name: string, bytes: 
   reader.expect(",");
   const args = reader.readList(() => reader.readString());
   reader.expect(",");
-  const environment = readSorted(reader, (entry) => entry[0], () => {
-    reader.expect("(");
-    const variable = readText(reader);
-    reader.expect(",");
-    const value = reader.readString();
-    reader.expect(")");
-    return [variable, value] as const;
-  });
+  const environment = readSorted(
+    reader,
+    (entry) => entry[0],
+    () => {
+      reader.expect("(");
+      const variable = readText(reader);
+      reader.expect(",");
+      const value = reader.readString();
+      reader.expect(")");
+      return [variable, value] as const;
+    },
+  );
   reader.expect(")");
   reader.expectEnd();
 
@@ -111,7 +123,9 @@ export function printDerivationWith(
   const { maskOutputs } = options;
   const writer = new AtermWriter();
   writer.raw("Derive(");
-  writer.list(sortedEntries(derivation.outputs), ([id, output]) => writeOutput(writer, directory, derivation.name, id, output, maskOutputs));
+  writer.list(sortedEntries(derivation.outputs), ([id, output]) =>
+    writeOutput(writer, directory, derivation.name, id, output, maskOutputs),
+  );
   writer.raw(",");
   writer.list(sortedEntries(inputs), ([input, ids]) => {
     writer.raw("(");

@@ -36,7 +36,8 @@ export function decodeBase32(text: string): Uint8Array {
   const bytes = new Uint8Array(byteCount);
   for (let index = 0; index < text.length; ++index) {
     const digit = digitOf[text.charCodeAt(index)] ?? -1;
-    if (digit < 0) throw new DerivationError("BASE32_INVALID", { text, reason: `digit ${index + 1} is not one of its digits` });
+    if (digit < 0)
+      throw new DerivationError("BASE32_INVALID", { text, reason: `digit ${index + 1} is not one of its digits` });
 
     const bit = (text.length - 1 - index) * 5;
     const byte = bit >> 3;
@@ -45,7 +46,8 @@ export function decodeBase32(text: string): Uint8Array {
     const carry = shifted >> 8;
     if (byte + 1 < byteCount) bytes[byte + 1] = (bytes[byte + 1] ?? 0) | carry;
     else if (carry !== 0 || byte >= byteCount)
-      if (carry !== 0 || digit !== 0) throw new DerivationError("BASE32_INVALID", { text, reason: "it has bits beyond its last byte" });
+      if (carry !== 0 || digit !== 0)
+        throw new DerivationError("BASE32_INVALID", { text, reason: "it has bits beyond its last byte" });
   }
   return bytes;
 }

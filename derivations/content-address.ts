@@ -4,7 +4,13 @@
  */
 import { DerivationError } from "./errors.ts";
 import { type Hash, hashesEqual, parseHash, printDigest, printHash, type Sha256, sha256 } from "./hash.ts";
-import { assertStorePathName, makeStorePath, printStorePath, type StoreDirectory, type StorePath } from "./store-path.ts";
+import {
+  assertStorePathName,
+  makeStorePath,
+  printStorePath,
+  type StoreDirectory,
+  type StorePath,
+} from "./store-path.ts";
 
 /** How an object is hashed: a file's bytes as they are, the NAR of a tree, or a text with its references. */
 export type ContentMethod = "flat" | "recursive" | "text";
@@ -27,7 +33,12 @@ export function makeTextPath(
   bytes: Uint8Array,
   references: Iterable<StorePath>,
 ): StorePath {
-  return makeStorePath(directory, kindWith(directory, "text", { others: references, self: false }), sha256(bytes), name);
+  return makeStorePath(
+    directory,
+    kindWith(directory, "text", { others: references, self: false }),
+    sha256(bytes),
+    name,
+  );
 }
 
 /** The path of a tree by the SHA-256 of its NAR. Throws STORE_PATH_NAME_INVALID. */
@@ -129,7 +140,9 @@ const noReferences: References = { others: [], self: false };
 
 function kindWith(directory: StoreDirectory, kind: string, references: References): string {
   const others = [...new Set(references.others)].sort(); // ASCII only, so JavaScript's order is that of the bytes
-  return [kind, ...others.map((path) => printStorePath(directory, path)), ...(references.self ? ["self"] : [])].join(":");
+  return [kind, ...others.map((path) => printStorePath(directory, path)), ...(references.self ? ["self"] : [])].join(
+    ":",
+  );
 }
 
 function isSha256(hash: Hash): hash is Sha256 {

@@ -23,7 +23,9 @@ export interface DerivationJson {
   /** The object in `__json`, which then does not stand in `env`. */
   readonly structuredAttrs?: JsonObject;
   readonly inputs: {
-    readonly drvs: Readonly<Record<string, { readonly outputs: readonly string[]; readonly dynamicOutputs: JsonObject }>>;
+    readonly drvs: Readonly<
+      Record<string, { readonly outputs: readonly string[]; readonly dynamicOutputs: JsonObject }>
+    >;
     readonly srcs: readonly string[];
   };
   readonly outputs: Readonly<Record<string, OutputJson>>;
@@ -37,7 +39,9 @@ export type OutputJson =
 
 /** Throws DERIVATION_JSON_INVALID where a text is not UTF-8, for JSON has no place for it. */
 export function printDerivationJson(derivation: Derivation): DerivationJson {
-  const env = new Map([...derivation.environment].sort(byName).map(([name, value]) => [name, textOf(value, `env.${name}`)]));
+  const env = new Map(
+    [...derivation.environment].sort(byName).map(([name, value]) => [name, textOf(value, `env.${name}`)]),
+  );
   const structuredAttrs = findStructuredAttributes(env.get(structuredName));
   if (structuredAttrs !== undefined) env.delete(structuredName);
   const drvs = [...derivation.inputDerivations].sort(byName).map(([path, ids]) => {
@@ -81,7 +85,9 @@ export function parseDerivationJson(directory: StoreDirectory, json: unknown): D
   });
   const derivation: Derivation = {
     name,
-    outputs: new Map(fields.object("outputs").entries((outputs, id) => parseOutput(directory, name, id, outputs.object(id)))),
+    outputs: new Map(
+      fields.object("outputs").entries((outputs, id) => parseOutput(directory, name, id, outputs.object(id))),
+    ),
     inputDerivations: new Map(drvs.map(([path, ids]) => [storePath(path, "inputs.drvs"), ids])),
     inputSources: new Set(inputs.texts("srcs").map((path) => storePath(path, "inputs.srcs"))),
     system: fields.text("system"),
@@ -167,12 +173,14 @@ class Fields {
   }
 
   entries<Value>(read: (fields: Fields, key: string) => Value): (readonly [string, Value])[] {
-    return Object.keys(this.#value).sort(compareText).map((key) => [key, read(this, key)] as const);
+    return Object.keys(this.#value)
+      .sort(compareText)
+      .map((key) => [key, read(this, key)] as const);
   }
 
   #asText(value: unknown, at: string): string {
     if (typeof value !== "string") throw refuse(at, "a string was expected");
-    if (!value.isWellFormed()) throw refuse(at, "it has half of a surrogate pair");
+    if (findText(bytes(value)) !== value) throw refuse(at, "it has half of a surrogate pair");
     return value;
   }
 

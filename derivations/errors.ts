@@ -69,7 +69,8 @@ export const derivationErrors = {
     "Compare it with the output of `cloister instantiate --json` for a similar derivation",
   ),
   NAR_TRUNCATED: row(
-    (d: { offset: number; expected: string }) => `the archive ends at byte ${d.offset}, where ${d.expected} was expected`,
+    (d: { offset: number; expected: string }) =>
+      `the archive ends at byte ${d.offset}, where ${d.expected} was expected`,
     "The transfer was cut short: send the archive again",
   ),
   NAR_TRAILING_BYTES: row(
@@ -81,7 +82,10 @@ export const derivationErrors = {
       `the archive has ${d.found} at byte ${d.offset}, where ${d.expected} was expected`,
     archiveHint,
   ),
-  NAR_PADDING_NONZERO: row((d: { offset: number }) => `the archive's padding at byte ${d.offset} is not zero`, archiveHint),
+  NAR_PADDING_NONZERO: row(
+    (d: { offset: number }) => `the archive's padding at byte ${d.offset} is not zero`,
+    archiveHint,
+  ),
   NAR_NAME_INVALID: row(
     (d: { offset: number; reason: "empty" | "dot" | "slash" | "nul" | "too-long" }) =>
       `the archive has a file name at byte ${d.offset} that cannot be: ${nameReasons[d.reason]}`,

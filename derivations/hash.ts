@@ -74,7 +74,8 @@ export function parseHash(text: string, expected?: HashAlgorithm): Hash {
   const prefix = end >= 0 ? text.slice(0, end) : undefined;
   const algorithm = prefix ?? expected;
 
-  if (algorithm === undefined) throw new DerivationError("HASH_INVALID", { text, reason: "it does not name its algorithm" });
+  if (algorithm === undefined)
+    throw new DerivationError("HASH_INVALID", { text, reason: "it does not name its algorithm" });
   if (!isHashAlgorithm(algorithm))
     throw new DerivationError("HASH_INVALID", { text, reason: `the algorithm ${algorithm} is not known` });
   if (expected !== undefined && algorithm !== expected)
@@ -96,14 +97,16 @@ export function hashesEqual(left: Hash, right: Hash): boolean {
 /** Folds bytes to fewer: byte i of the result is the exclusive or of all bytes i, i + size, … of the input. */
 export function foldXor(bytes: Uint8Array, size: number): Uint8Array {
   const folded = new Uint8Array(size);
-  for (let index = 0; index < bytes.length; ++index) folded[index % size] = (folded[index % size] ?? 0) ^ (bytes[index] ?? 0);
+  for (let index = 0; index < bytes.length; ++index)
+    folded[index % size] = (folded[index % size] ?? 0) ^ (bytes[index] ?? 0);
   return folded;
 }
 
 function parseDigits(text: string, digits: string, algorithm: HashAlgorithm, mustBeBase64: boolean): Uint8Array {
   const size = hashSizes[algorithm];
   if (!mustBeBase64 && digits.length === size * 2) {
-    if (!/^[0-9a-fA-F]*$/.test(digits)) throw new DerivationError("HASH_INVALID", { text, reason: "not all digits are of base 16" });
+    if (!/^[0-9a-fA-F]*$/.test(digits))
+      throw new DerivationError("HASH_INVALID", { text, reason: "not all digits are of base 16" });
     return Buffer.from(digits, "hex");
   }
   if (!mustBeBase64 && digits.length === base32Length(size)) return decodeBase32(digits);
@@ -112,5 +115,8 @@ function parseDigits(text: string, digits: string, algorithm: HashAlgorithm, mus
     if (bytes.length === size && bytes.toString("base64") === digits) return bytes; // Buffer skips what it does not know
     throw new DerivationError("HASH_INVALID", { text, reason: "not all digits are of base 64" });
   }
-  throw new DerivationError("HASH_INVALID", { text, reason: `a ${algorithm} hash does not have ${digits.length} digits` });
+  throw new DerivationError("HASH_INVALID", {
+    text,
+    reason: `a ${algorithm} hash does not have ${digits.length} digits`,
+  });
 }

@@ -85,7 +85,8 @@ export function parseOutputFields(
   if (fields.hash === "impure") throw new DerivationError("DERIVATION_IMPURE_UNSUPPORTED", { outputId });
 
   const { method, rest: algorithm } = splitMethod(fields.methodAndAlgorithm);
-  if (!isHashAlgorithm(algorithm)) throw refuse(`has the hash algorithm ${fields.methodAndAlgorithm}, which is not known`);
+  if (!isHashAlgorithm(algorithm))
+    throw refuse(`has the hash algorithm ${fields.methodAndAlgorithm}, which is not known`);
   if (method === "text" && algorithm !== "sha256") throw refuse("is a text hashed by something other than sha256");
   if (fields.hash === "") {
     if (path !== undefined) throw refuse("has a path and an algorithm, but no hash");

@@ -81,7 +81,8 @@ export class NarDecoder {
     const end = position + 8 + Number(length);
     const next = end + paddingOf(Number(length));
     if (next > bytes.length) return undefined;
-    if (!isZero(bytes, end, next)) throw new DerivationError("NAR_PADDING_NONZERO", { offset: offset + end - position });
+    if (!isZero(bytes, end, next))
+      throw new DerivationError("NAR_PADDING_NONZERO", { offset: offset + end - position });
     this.#answer({ offset, bytes: bytes.subarray(position + 8, end), length });
     return next - position;
   }
@@ -169,15 +170,15 @@ function* readArchive(): Grammar<void> {
       yield { kind: "event", event: { kind: "end" } };
     }
     const depth = previousNames.length;
-    previousNames[depth - 1] = yield* readEntryStart(previousNames[depth - 1] as Uint8Array, depth);
+    previousNames[depth - 1] = yield* readEntryStart(previousNames[depth - 1] as Uint8Array);
   }
 }
 
 /** From "(" to the end of what the node has of its own: all but the ")" of a file or link, or up to a directory's entries. */
 function* readNodeStart(depth: number): Grammar<boolean> {
   const start = yield* expectToken("(");
-  if (depth > narLimits.depth)
-    throw new DerivationError("NAR_TOO_DEEP", { offset: start.offset, limit: narLimits.depth });
+  if (depth >= narLimits.levels)
+    throw new DerivationError("NAR_TOO_DEEP", { offset: start.offset, limit: narLimits.levels });
   yield* expectWord("type");
   switch (yield* expectOneOf(["regular", "symlink", "directory"])) {
     case "regular":
@@ -209,7 +210,7 @@ function* readFile(): Grammar<void> {
   yield { kind: "contents", what: "the contents of a file", size };
 }
 
-function* readEntryStart(previous: Uint8Array, depth: number): Grammar<Uint8Array> {
+function* readEntryStart(previous: Uint8Array): Grammar<Uint8Array> {
   yield* expectWord("(");
   yield* expectWord("name");
   const token = yield nameRequest;
@@ -224,7 +225,6 @@ function* readEntryStart(previous: Uint8Array, depth: number): Grammar<Uint8Arra
       name: text(name),
       reason: order === 0 ? "duplicate" : "unsorted",
     });
-  if (depth > narLimits.depth) throw new DerivationError("NAR_TOO_DEEP", { offset, limit: narLimits.depth });
   yield { kind: "event", event: { kind: "entry", name } };
   yield* expectWord("node");
   return name;

@@ -15,8 +15,8 @@
 export const narMagic = "nix-archive-1";
 
 export const narLimits = {
-  /** Nodes above a node, the root having none. */
-  depth: 64,
+  /** Nodes one in another, the root and the innermost file counted. */
+  levels: 64,
   /** Bytes of a file name. */
   nameBytes: 255,
   /** Bytes of a symbolic link's target. */
