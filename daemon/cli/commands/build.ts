@@ -1,0 +1,114 @@
+/** `cloister build`: makes targets valid and links the results. */
+
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import type { BuildResult } from "../../../derivations/build-result.ts";
+import type { Service, Status } from "../../api/service.ts";
+import { BuildProgress, exitStatusOf } from "../build-progress.ts";
+import type { Context } from "../context.ts";
+import { buildJson } from "../json-output.ts";
+import type { Action } from "../main.ts";
+import { assertLinkIsFree, makeOutLink, outLinkName } from "../out-link.ts";
+import type { ExitStatus } from "../run-command.ts";
+import { realPathOf } from "../store-path-argument.ts";
+import { resolveTargets } from "../targets.ts";
+import { parseCount } from "../units.ts";
+
+interface BuildCommandOptions {
+  readonly outLink: string;
+  readonly link: boolean;
+  readonly check?: boolean;
+  readonly rounds: string;
+  readonly keepGoing?: boolean;
+  readonly cores: string;
+  readonly timeout: string;
+  readonly silence: string;
+  readonly log?: boolean;
+}
+
+export function addBuildCommand(program: Command, run: Action): void {
+  program
+    .command("build")
+    .description("build targets and link the results")
+    .argument("<target...>", "a definition (FILE.ts, FILE.ts#NAME, FILE.json), a .drv, or a store path")
+    .option("-o, --out-link <path>", "where to link the result", "result")
+    .option("--no-link", "make no result link")
+    .option("--check", "build again in another jail and name the files that differ")
+    .option("--rounds <number>", "build this many times in all and compare", "1")
+    .option("-k, --keep-going", "build what can be built after a failure")
+    .option("--cores <number>", "cores for one build (NIX_BUILD_CORES); 0 is all", "0")
+    .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
+    .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
+    .option("-L, --log", "show the builders' logs while they run")
+    .addHelpText("after", "\nExample:\n  $ cloister build hello.ts --out-link hello && ./hello/bin/hello")
+    .action((targets: string[], options: BuildCommandOptions, command: Command) =>
+      run(command, (context) => build(context, targets, options)),
+    );
+}
+
+async function build(context: Context, targets: readonly string[], options: BuildCommandOptions): Promise<ExitStatus> {
+  const rounds = parseCount("--rounds", options.rounds);
+  const limits = {
+    cores: parseCount("--cores", options.cores),
+    timeoutMs: parseCount("--timeout", options.timeout) * 1000,
+    silenceMs: parseCount("--silence", options.silence) * 1000,
+  };
+  if (options.link) assertLinkIsFree(resolve(context.cwd, options.outLink));
+
+  const service = await context.connect();
+  const status = await service.status({ signal: context.signal });
+  const derived = await resolveTargets(context, service, status, targets);
+
+  const buildOnce = async (mode: "normal" | "check"): Promise<readonly BuildResult[]> => {
+    const progress = new BuildProgress(context, { showLogs: options.log === true });
+    const results = await service.build(derived, {
+      mode,
+      keepGoing: options.keepGoing === true,
+      ...limits,
+      onEvent: (event) => progress.show(event),
+      signal: context.signal,
+    });
+    progress.showFailures();
+    return results;
+  };
+
+  let results = await buildOnce("normal");
+  const checks = options.check === true ? Math.max(1, rounds - 1) : rounds - 1;
+  for (let round = 0; round < checks && exitStatusOf(results) === 0; round += 1) {
+    const checked = await buildOnce("check");
+    if (exitStatusOf(checked) !== 0) results = checked;
+    else context.say(`${context.paint.green("✔")} built again in another jail: the same, bit for bit`);
+  }
+  const links =
+    exitStatusOf(results) === 0 && options.link ? await link(context, service, status, options.outLink, results) : [];
+  report(context, status, results, links);
+  return exitStatusOf(results) as ExitStatus;
+}
+
+async function link(
+  context: Context,
+  service: Service,
+  status: Status,
+  base: string,
+  results: readonly BuildResult[],
+): Promise<readonly string[]> {
+  const links: string[] = [];
+  for (const [index, result] of results.entries())
+    for (const [outputId, path] of Object.entries(result.outputs)) {
+      const realPath = realPathOf(path, status);
+      links.push(
+        await makeOutLink(service, context.cwd, outLinkName(base, index, outputId), { outputId, path, realPath }),
+      );
+    }
+  return links;
+}
+
+function report(context: Context, status: Status, results: readonly BuildResult[], links: readonly string[]): void {
+  if (context.json) {
+    context.printJson(buildJson(results, status));
+    return;
+  }
+  for (const result of results)
+    for (const path of Object.values(result.outputs)) context.print(realPathOf(path, status));
+  for (const path of links) context.say(`${context.paint.dim("linked:")} ${path}`);
+}

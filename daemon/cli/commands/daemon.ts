@@ -1,0 +1,36 @@
+/** `cloister daemon`: without a verb the bin becomes `cloisterd` before this is reached; here are its verbs. */
+import type { Command } from "commander";
+import { findRunningDaemon } from "../../client/find-daemon.ts";
+import { connectOptions } from "../context.ts";
+import type { Action } from "../main.ts";
+import { parseCount } from "../units.ts";
+
+export function addDaemonCommand(program: Command, run: Action): void {
+  const daemon = program
+    .command("daemon")
+    .description("run the daemon in the foreground, or stop it")
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ cloister daemon --root ~/builds      (its own options: cloisterd --help)\n  $ cloister daemon stop",
+    );
+  daemon
+    .command("stop")
+    .description("ask the daemon to end; running builds may finish first")
+    .option("--drain <seconds>", "how long running builds may go on", "30")
+    .addHelpText("after", "\nExample:\n  $ cloister daemon stop --drain 5")
+    .action((options: { drain: string }, command: Command) =>
+      run(command, async (context) => {
+        const drainMs = parseCount("--drain", options.drain) * 1000;
+        await using client = await findRunningDaemon({ ...connectOptions(context.options), signal: context.signal });
+        if (client === undefined) {
+          context.say("no daemon runs for this store");
+          if (context.json) context.printJson({ stopped: false });
+          return 0;
+        }
+        await client.shutdown({ drainMs, signal: context.signal });
+        context.say("the daemon has ended");
+        if (context.json) context.printJson({ stopped: true });
+        return 0;
+      }),
+    );
+}

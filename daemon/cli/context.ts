@@ -1,0 +1,84 @@
+/** What a command is given: where it runs, where it writes, how it reaches the daemon, and when it is to stop. */
+import type { Client } from "../client/client.ts";
+import { type ConnectOptions, connect } from "../client/find-daemon.ts";
+import { Painter } from "./terminal.ts";
+
+export interface GlobalOptions {
+  readonly socket?: string;
+  readonly root?: string;
+  readonly storeDir?: string;
+  readonly stateDir?: string;
+  readonly strength?: "auto" | "range" | "root" | "single";
+  readonly json?: boolean;
+}
+
+export class Context implements AsyncDisposable {
+  readonly cwd: string;
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  /** For what is printed on stdout and on stderr: colours only where that stream is a terminal. */
+  readonly paintOut: Painter;
+  readonly paint: Painter;
+  readonly colours: boolean;
+  readonly options: GlobalOptions;
+  #client: Client | undefined;
+
+  constructor(options: GlobalOptions, place: { cwd: string; signal: AbortSignal; environment: NodeJS.ProcessEnv }) {
+    this.options = options;
+    this.cwd = place.cwd;
+    this.signal = place.signal;
+    this.json = options.json === true;
+    this.colours = wantsColours(process.stderr, place.environment);
+    this.paint = new Painter({ colours: this.colours });
+    this.paintOut = new Painter({ colours: wantsColours(process.stdout, place.environment) });
+  }
+
+  /** The daemon, found or started; one connection for the whole command, and so one lease. */
+  async connect(): Promise<Client> {
+    this.#client ??= await connect({ ...connectOptions(this.options), signal: this.signal });
+    return this.#client;
+  }
+
+  /** A line on stdout: results, that another program may read. */
+  print(line: string): void {
+    process.stdout.write(`${line}\n`);
+  }
+
+  printJson(value: unknown): void {
+    process.stdout.write(`${JSON.stringify(value, plainJson, 2)}\n`);
+  }
+
+  /** A line on stderr: what goes on, for a person. Nothing with `--json`. */
+  say(line: string): void {
+    if (!this.json) process.stderr.write(`${line}\n`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client?.[Symbol.asyncDispose]();
+  }
+}
+
+export function connectOptions(options: GlobalOptions): ConnectOptions {
+  return {
+    ...(options.socket === undefined ? {} : { socket: options.socket }),
+    ...(options.root === undefined ? {} : { root: options.root }),
+    ...(options.storeDir === undefined ? {} : { storeDirectory: options.storeDir }),
+    ...(options.stateDir === undefined ? {} : { stateDirectory: options.stateDir }),
+    ...(options.strength === undefined ? {} : { strength: options.strength }),
+  };
+}
+
+/** A bigint as a number: JSON readers expect one, and no size of ours passes 2^53. Bytes as text, sets as lists. */
+function plainJson(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("utf8");
+  if (value instanceof Set) return [...value];
+  return value;
+}
+
+/** Source: no-color.org; FORCE_COLOR as Node's own tools read it. */
+function wantsColours(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
+  if (environment["NO_COLOR"] !== undefined && environment["NO_COLOR"] !== "") return false;
+  if (environment["FORCE_COLOR"] !== undefined) return environment["FORCE_COLOR"] !== "0";
+  return stream.isTTY === true && environment["TERM"] !== "dumb";
+}

@@ -1,0 +1,36 @@
+/** What can go wrong in the command line itself, before or after the daemon is asked. */
+import { errorClass, row } from "../../derivations/error.ts";
+
+export const cliErrors = {
+  CLI_USAGE: row((d: { problem: string }) => d.problem, "Run `cloister --help` or `cloister COMMAND --help`"),
+  CLI_NUMBER_INVALID: row(
+    (d: { option: string; value: string }) => `${d.option} takes a whole number, not "${d.value}"`,
+    "Give a number such as 4",
+  ),
+  CLI_SIZE_INVALID: row(
+    (d: { option: string; value: string }) => `${d.option} takes a size, not "${d.value}"`,
+    "Give bytes, or a number with K, M, G or T, such as 500M",
+  ),
+  CLI_OUT_LINK_OCCUPIED: row(
+    (d: { path: string }) => `${d.path} exists and is not a symbolic link, so the result link was not made there`,
+    "Move it away, or choose another place with `--out-link PATH`, or none with `--no-link`",
+  ),
+  CLI_PATH_UNKNOWN: row(
+    (d: { text: string; storeDirectory: string }) => `${d.text} is not in the store ${d.storeDirectory}`,
+    "Name a path such as the ones that `cloister build` prints; a path may be logical, physical, or a result link",
+  ),
+  CLI_FILE_UNREADABLE: row(
+    (d: { path: string; reason: string }) => `${d.path} cannot be read: ${d.reason}`,
+    "Check the name and its permissions",
+  ),
+  CLI_LOG_UNKNOWN: row(
+    (d: { text: string }) => `no build is recorded for ${d.text}`,
+    "Name a derivation, an output path, a build's id, or a name as in `cloister log hello-1.0`",
+  ),
+  CLI_RECORD_WITHOUT_LOG: row(
+    (d: { id: string; name: string }) => `the build ${d.id} of ${d.name} wrote nothing to its log`,
+    "Its record is in `cloister path-info --json`",
+  ),
+} as const;
+
+export const CliError = errorClass(cliErrors, "CliError");

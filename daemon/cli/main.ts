@@ -1,0 +1,97 @@
+/** The program `cloister`: one commander program, a file per command. */
+import { Command, CommanderError, Option } from "commander";
+import { cloisterVersion } from "../api/version.ts";
+import { addAddCommand } from "./commands/add.ts";
+import { addBuildCommand } from "./commands/build.ts";
+import { addCatCommand } from "./commands/cat.ts";
+import { addDaemonCommand } from "./commands/daemon.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addGcCommand } from "./commands/gc.ts";
+import { addInstantiateCommand } from "./commands/instantiate.ts";
+import { addLogCommand } from "./commands/log.ts";
+import { addLsCommand } from "./commands/ls.ts";
+import { addPathInfoCommand } from "./commands/path-info.ts";
+import { addRootsCommand } from "./commands/roots.ts";
+import { addStatusCommand } from "./commands/status.ts";
+import { addWorldCommand } from "./commands/world.ts";
+import type { GlobalOptions } from "./context.ts";
+import { type CommandAction, type ExitStatus, runCommand } from "./run-command.ts";
+
+/** What a command file needs to hang itself into the program: its action runs with the global options applied. */
+export type Action = (command: Command, action: CommandAction) => Promise<void>;
+
+/** Runs the command line; resolves to the exit status. `arguments_` is without the program's own name. */
+export async function main(arguments_: readonly string[]): Promise<number> {
+  let status: ExitStatus = 0;
+  const program = makeProgram(async (command, action) => {
+    status = await runCommand(command.optsWithGlobals<GlobalOptions>(), action);
+  });
+  try {
+    await program.parseAsync(arguments_, { from: "user" });
+    return status;
+  } catch (error) {
+    // Help and version are "errors" of commander with status 0; everything else that it finds is wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+}
+
+export function makeProgram(run: Action): Command {
+  const program = new Command("cloister")
+    .description("A hermetic build daemon: builds each run in a jail of their own, from declared inputs alone.")
+    .version(cloisterVersion, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .showHelpAfterError("(add --help to see how it is used)")
+    .option("--socket <path>", "the daemon's socket (CLOISTER_SOCKET)")
+    .option("--root <directory>", "physical root of the store (CLOISTER_ROOT)")
+    .option("--store-dir <directory>", "logical store directory (CLOISTER_STORE_DIR)")
+    .option("--state-dir <directory>", "logical state directory (CLOISTER_STATE_DIR)")
+    .addOption(
+      new Option("--strength <kind>", "identities of a daemon started by this command").choices([
+        "auto",
+        "range",
+        "root",
+        "single",
+      ]),
+    )
+    .option("--json", "print one JSON object for programs")
+    .addHelpText("after", overview)
+    .exitOverride();
+  for (const add of commands) add(program, run);
+  for (const command of allCommands(program))
+    command
+      .exitOverride()
+      .helpOption("-h, --help", "show help")
+      .showHelpAfterError("(add --help to see how it is used)");
+  program.action(() => {
+    program.outputHelp();
+  });
+  return program;
+}
+
+const commands = [
+  addBuildCommand,
+  addInstantiateCommand,
+  addAddCommand,
+  addPathInfoCommand,
+  addLsCommand,
+  addCatCommand,
+  addLogCommand,
+  addGcCommand,
+  addRootsCommand,
+  addWorldCommand,
+  addStatusCommand,
+  addDaemonCommand,
+  addDoctorCommand,
+];
+
+const overview = `
+Example:
+  $ cloister build docs/examples/hello/hello.ts
+  $ ./result/bin/hello
+
+Exit status: 0 done, 1 the build or operation failed, 2 wrong usage, 130 interrupted.`;
+
+function allCommands(command: Command): Command[] {
+  return command.commands.flatMap((child) => [child, ...allCommands(child)]);
+}

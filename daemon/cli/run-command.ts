@@ -1,0 +1,69 @@
+/** Runs one command: its context, Ctrl-C, its errors as a person or a program wants them, and its exit status. */
+import { CloisterError } from "../../derivations/error.ts";
+import { Context, type GlobalOptions } from "./context.ts";
+import { errorData, printFailure } from "./failure.ts";
+
+/** 0 done, 1 the build or operation failed, 2 wrong usage, 130 interrupted. */
+export type ExitStatus = 0 | 1 | 2 | 130;
+
+export type CommandAction = (context: Context) => Promise<ExitStatus | undefined>;
+
+export async function runCommand(options: GlobalOptions, action: CommandAction): Promise<ExitStatus> {
+  const interruption = new AbortController();
+  using _handler = onInterrupt(interruption);
+  try {
+    await using context = new Context(options, {
+      cwd: process.cwd(),
+      signal: interruption.signal,
+      environment: process.env,
+    });
+    try {
+      return (await action(context)) ?? 0;
+    } catch (error) {
+      if (interruption.signal.aborted) {
+        context.say("interrupted: what was cancelled left nothing behind");
+        return 130;
+      }
+      if (context.json) context.printJson({ error: errorData(error) });
+      else process.stderr.write(`${printFailure(error, context.paint)}\n`);
+      if (isOurFault(error) && process.env["CLOISTER_DEBUG"] === "1") process.stderr.write(`${stackOf(error)}\n`);
+      return isUsage(error) ? 2 : 1;
+    }
+  } catch (error) {
+    // Closing the connection failed after the work was done: said, but it does not undo what was done.
+    process.stderr.write(`warning: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+/** The first Ctrl-C cancels, the second leaves at once: the daemon then cancels what nobody waits for any more. */
+function onInterrupt(interruption: AbortController): Disposable {
+  const handler = (signal: NodeJS.Signals): void => {
+    if (interruption.signal.aborted) process.exit(130);
+    if (signal === "SIGINT") process.stderr.write("cancelling (Ctrl-C again to leave at once)\n");
+    interruption.abort();
+  };
+  process.on("SIGINT", handler);
+  process.on("SIGTERM", handler);
+  return {
+    [Symbol.dispose]() {
+      process.off("SIGINT", handler);
+      process.off("SIGTERM", handler);
+    },
+  };
+}
+
+function isUsage(error: unknown): boolean {
+  return (
+    error instanceof CloisterError &&
+    (error.code === "CLI_USAGE" || error.code.startsWith("CLI_NUMBER") || error.code.startsWith("CLI_SIZE"))
+  );
+}
+
+function isOurFault(error: unknown): boolean {
+  return !(error instanceof CloisterError);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
