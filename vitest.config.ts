@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+// CI sums the runs from their reports.
+const reportFile = process.env.CLOISTER_TEST_REPORT;
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
@@ -8,5 +11,6 @@ export default defineConfig({
     testTimeout: 60_000, // against a hang only: no test asserts a duration
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
+    reporters: reportFile === undefined ? ["default"] : ["default", ["json", { outputFile: reportFile }]],
   },
 });
