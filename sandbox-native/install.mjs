@@ -41,18 +41,12 @@ export function compileNative() {
   const madeFrom = describeInputs(nodeFolder);
   const upToDate = existsSync(makefilesOf) && readFileSync(makefilesOf, "utf8") === madeFrom;
   const result = upToDate
-    ? spawnSync("make", ["-s", "-C", join(folder, "build"), "-j2", "BUILDTYPE=Release"], {
-        env: environment,
-        encoding: "utf8",
-      })
+    ? runAlone("make", ["-s", "-C", join(folder, "build"), "-j2", "BUILDTYPE=Release"], environment)
     : configureAndBuild(environment);
   const failed = result.error !== undefined || result.status !== 0 || products.some((product) => !existsSync(product));
   if (failed)
     return `cloister: compiling the native part failed:\n${result.error?.message ?? `${result.stdout}${result.stderr}`}`;
-  if (!upToDate) {
-    mkdirSync(dirname(makefilesOf), { recursive: true });
-    writeFileSync(makefilesOf, madeFrom);
-  }
+  if (!upToDate) writeFileSync(makefilesOf, madeFrom);
   return undefined;
 }
 
@@ -61,7 +55,14 @@ function configureAndBuild(environment) {
   if (nodeGyp === undefined)
     return { error: new Error("node-gyp was not found beside npm; reinstall npm, which brings it") };
   const args = [nodeGyp, "configure", "build", "--release", "--jobs", "2", "--loglevel", "error"];
-  return spawnSync(process.execPath, args, { cwd: folder, env: environment, encoding: "utf8" });
+  return runAlone(process.execPath, args, environment);
+}
+
+/** Two terminals may compile at the same moment, and make does not expect another one in its folder. */
+function runAlone(file, args, environment) {
+  mkdirSync(join(folder, "build"), { recursive: true });
+  const command = isOnPath("flock") ? ["flock", join(folder, "build", ".lock"), file, ...args] : [file, ...args];
+  return spawnSync(command[0], command.slice(1), { cwd: folder, env: environment, encoding: "utf8" });
 }
 
 /** The folder whose `include/node` the addon is compiled against; undefined lets node-gyp find headers as it is set up to. */

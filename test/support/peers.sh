@@ -1,11 +1,8 @@
 #!/bin/bash
-# The peers to compare with: a Debian sid tree with the current nix and guix, made once, and commands and daemons run in it.
-# Their stores lie in memory and are gone with the process; nothing stays mounted on this machine. Needs root.
-# usage: peers.sh make               makes the tree if it is not there, and prints where it is
-#        peers.sh run COMMAND…       runs a command in it, with stores of its own
-#        peers.sh start nix|guix     starts a daemon, and prints its pid and its socket as seen from outside
-#        peers.sh enter PID COMMAND… runs a command beside that daemon, in its stores
-#        peers.sh stop PID           ends a daemon
+# The peers to compare with: a Debian sid tree with the current nix and guix, made once, and commands run in it. A
+# command's stores lie in memory and are gone with it; nothing stays mounted on this machine. Needs root.
+# usage: peers.sh make         makes the tree if it is not there, and prints where it is
+#        peers.sh run COMMAND… runs a command in it, with stores of its own
 # CLOISTER_PEERS: the tree's place (default /var/tmp/cloister-peers).
 set -euo pipefail
 tree=${CLOISTER_PEERS:-/var/tmp/cloister-peers}
@@ -71,51 +68,9 @@ exec_inside() {
     exec "$@"' peers "$tree" "${environment[@]}" "$@"
 }
 
-start_daemon() {
-  case $1 in
-    nix) socket=/nix/var/nix/daemon-socket/socket command=(nix-daemon --daemon) ;;
-    guix)
-      socket=/var/guix/daemon-socket/socket
-      command=(guix-daemon --build-users-group=guixbuild --no-substitutes)
-      ;;
-    *) fail "there is no peer $1" ;;
-  esac
-  log=$(mktemp "${TMPDIR:-/tmp}/cloister-peer-$1.XXXXXX")
-  (exec_inside "${command[@]}") </dev/null >"$log" 2>&1 &
-  pid=$!
-  for _ in $(seq 300); do
-    # Until the tree is the root, the socket's name would lead to this machine's own.
-    if [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" != "$(readlink -f "$(command -v bash)")" ] &&
-      [ -S "/proc/$pid/root$socket" ]; then
-      rm -f "$log"
-      echo "$pid /proc/$pid/root$socket"
-      return
-    fi
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.1
-  done
-  kill "$pid" 2>/dev/null || true
-  cat "$log" >&2
-  rm -f "$log"
-  fail "$1's daemon did not start"
-}
-
-stop_daemon() {
-  kill "$1" 2>/dev/null || return 0
-  for _ in $(seq 50); do kill -0 "$1" 2>/dev/null || return 0; sleep 0.1; done
-  kill -9 "$1" 2>/dev/null || true
-}
-
 [ "$(id -u)" = 0 ] || fail "needs root"
 case ${1-} in
   make) make_tree ;;
   run) shift; exec_inside "$@" ;;
-  start) start_daemon "${2-}" ;;
-  enter)
-    pid=$2
-    shift 2
-    exec nsenter --target "$pid" --mount --root --wdns=/ "${environment[@]}" "$@"
-    ;;
-  stop) stop_daemon "$2" ;;
-  *) sed -n '4,10s/^# \?//p' "$0" >&2; exit 2 ;;
+  *) sed -n '4,6s/^# \?//p' "$0" >&2; exit 2 ;;
 esac

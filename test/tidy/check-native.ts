@@ -34,9 +34,20 @@ async function checkHeader(path: string): Promise<Finding[]> {
     return [];
   } catch (failure) {
     const { stderr } = failure as { stderr?: string };
-    const [, line, message] = /:(\d+):\d+: (?:fatal )?error: (.*)/.exec(stderr ?? "") ?? ["", "1", String(failure)];
+    // The place of the error, which may be in a header that this one includes.
+    const [, file, line, message] = /^(.*?):(\d+):\d+: (?:fatal )?error: (.*)/m.exec(stderr ?? "") ?? [
+      "",
+      path,
+      "1",
+      failure,
+    ];
     return [
-      { path, line: Number(line), wrong: `does not compile alone: ${message}`, instead: "an include of what it uses" },
+      {
+        path: `${file}`,
+        line: Number(line),
+        wrong: `${path} does not compile alone: ${message}`,
+        instead: "an include of what it uses",
+      },
     ];
   }
 }

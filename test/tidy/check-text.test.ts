@@ -12,7 +12,7 @@ test("a file of more than 300 lines is refused unless a reason stands in the tab
   expect(checkFileLength([long, exact], []).map(printFinding)).toEqual([
     "store/gc.ts:301: has 301 lines; use a file for each of its concepts, or say in test/tidy/exceptions.ts why it is one",
   ]);
-  const exception = { check: "file-length", path: "store/gc.ts", reason: "a table" };
+  const exception = { check: "file-length", path: "store/gc.ts", reason: "a table" } as const;
   expect(checkFileLength([long], [exception])).toEqual([]);
   expect(checkFileLength([exact], [exception])).toHaveLength(1); // an exception that nothing needs
 });

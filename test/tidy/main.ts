@@ -5,8 +5,10 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { methods } from "../../daemon/api/msgpack-messages.ts";
 import { packageFolder } from "../../sandbox-native/pinned-node.mjs";
 import { checkBrandCasts } from "./check-brand-casts.ts";
+import { checkClientPaths } from "./check-client-paths.ts";
 import { checkEnvironment } from "./check-environment.ts";
 import { checkErrorCodes } from "./check-error-codes.ts";
 import { checkFileLength } from "./check-file-length.ts";
@@ -31,6 +33,7 @@ const checks: Record<string, () => Finding[] | Promise<Finding[]>> = {
   environment: () => checkEnvironment(house),
   "brand casts": () => checkBrandCasts(house),
   "error codes": () => checkErrorCodes(scripts, errorsDocument),
+  "no request carries a client's path": () => checkClientPaths(methods),
   "headers compile alone": () => checkHeaders(native.map(({ path }) => path).filter((path) => path.endsWith(".h"))),
   "run-plan only makes system calls": () => checkRunPlan(runPlan),
 };
