@@ -119,7 +119,12 @@ export interface Service extends AsyncDisposable {
   /** Adds a NAR with all that is known of it (trusted clients only, unless it is content-addressed and matches). */
   addNar(info: Omit<PathInfo, "registeredAtSeconds">, archive: ByteStream, options?: Cancellable): Promise<void>;
   /** Adds a text object. A name that ends in ".drv" is parsed, and refused unless its outputs are what they should be. */
-  addText(name: string, contents: Uint8Array, references: readonly StorePath[], options?: Cancellable): Promise<StorePath>;
+  addText(
+    name: string,
+    contents: Uint8Array,
+    references: readonly StorePath[],
+    options?: Cancellable,
+  ): Promise<StorePath>;
 
   // What goes out
   /** The NAR of a path, read off the disk as it is. */

@@ -1,0 +1,167 @@
+/** The service of a daemon, through a connection: each method is one request of the msgpack protocol. */
+import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { DerivedPath } from "../../derivations/derived-path.ts";
+import type { NarListing } from "../../derivations/nar/listing.ts";
+import type { PathInfo } from "../../derivations/path-info.ts";
+import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type {
+  AddMethod,
+  BuildOptions,
+  ByteStream,
+  Cancellable,
+  GcOptions,
+  GcResult,
+  PathDetails,
+  Root,
+  Service,
+  Status,
+} from "../api/service.ts";
+import type { Connection } from "./connection.ts";
+
+export class Client implements Service {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** The daemon's socket. */
+  get socket(): string {
+    return this.#connection.socket;
+  }
+
+  /** The logical directory of the daemon's store. */
+  get storeDirectory(): StoreDirectory {
+    return this.#connection.hello.daemon.storeDirectory;
+  }
+
+  /** Whether the daemon trusts this user. */
+  get trusted(): boolean {
+    return this.#connection.hello.daemon.role === "trusted";
+  }
+
+  /** Resolves when the connection is over, for whatever reason. */
+  get closed(): Promise<void> {
+    return this.#connection.closed;
+  }
+
+  status(options?: Cancellable): Promise<Status> {
+    return this.#connection.request("status", {}, options);
+  }
+
+  async queryPathInfo(path: StorePath, options?: Cancellable): Promise<PathInfo | undefined> {
+    return (await this.#connection.request("queryPathInfo", { path }, options)) ?? undefined;
+  }
+
+  async queryPathDetails(path: StorePath, options?: Cancellable): Promise<PathDetails | undefined> {
+    return (await this.#connection.request("queryPathDetails", { path }, options)) ?? undefined;
+  }
+
+  queryValidPaths(paths: readonly StorePath[], options?: Cancellable): Promise<readonly StorePath[]> {
+    return this.#connection.request("queryValidPaths", { paths: [...paths] }, options);
+  }
+
+  queryReferrers(path: StorePath, options?: Cancellable): Promise<readonly StorePath[]> {
+    return this.#connection.request("queryReferrers", { path }, options);
+  }
+
+  queryClosure(
+    paths: readonly StorePath[],
+    direction: "forward" | "backward",
+    options?: Cancellable,
+  ): Promise<readonly StorePath[]> {
+    return this.#connection.request("queryClosure", { paths: [...paths], direction }, options);
+  }
+
+  async findPathByHashPart(hashPart: string, options?: Cancellable): Promise<StorePath | undefined> {
+    return (await this.#connection.request("findPathByHashPart", { hashPart }, options)) ?? undefined;
+  }
+
+  queryDerivationOutputs(
+    drvPath: StorePath,
+    options?: Cancellable,
+  ): Promise<Readonly<Record<string, StorePath | null>>> {
+    return this.#connection.request("queryDerivationOutputs", { drvPath }, options);
+  }
+
+  addSource(name: string, method: AddMethod, archive: ByteStream, options?: Cancellable): Promise<PathInfo> {
+    return this.#connection.request("addSource", { name, method }, { ...options, upload: archive });
+  }
+
+  async addNar(info: Omit<PathInfo, "registeredAtSeconds">, archive: ByteStream, options?: Cancellable): Promise<void> {
+    await this.#connection.request("addNar", { info }, { ...options, upload: archive });
+  }
+
+  addText(
+    name: string,
+    contents: Uint8Array,
+    references: readonly StorePath[],
+    options?: Cancellable,
+  ): Promise<StorePath> {
+    return this.#connection.request("addText", { name, contents, references: [...references] }, options);
+  }
+
+  readNar(path: StorePath, options?: Cancellable): ByteStream {
+    return this.#connection.download("readNar", { path }, options);
+  }
+
+  readListing(path: StorePath, options?: Cancellable): Promise<NarListing> {
+    return this.#connection.request("readListing", { path }, options);
+  }
+
+  readFile(path: StorePath, inside: string, options?: Cancellable): ByteStream {
+    return this.#connection.download("readFile", { path, inside }, options);
+  }
+
+  build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
+    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs } = options;
+    const params = { targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs };
+    return this.#connection.request("build", params, { signal, onEvent });
+  }
+
+  queryBuildRecords(
+    query: { readonly text?: string; readonly limit: number },
+    options?: Cancellable,
+  ): Promise<readonly BuildRecord[]> {
+    return this.#connection.request("queryBuildRecords", query, options);
+  }
+
+  readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): ByteStream {
+    return this.#connection.download("readLog", { recordId, follow: options?.follow === true }, options);
+  }
+
+  async addIndirectRoot(link: string, path: StorePath, options?: Cancellable): Promise<void> {
+    await this.#connection.request("addIndirectRoot", { link, path }, options);
+  }
+
+  async addPermanentRoot(name: string, path: StorePath, options?: Cancellable): Promise<void> {
+    await this.#connection.request("addPermanentRoot", { name, path }, options);
+  }
+
+  async removeRoot(from: string, options?: Cancellable): Promise<void> {
+    await this.#connection.request("removeRoot", { from }, options);
+  }
+
+  listRoots(options?: Cancellable): Promise<readonly Root[]> {
+    return this.#connection.request("listRoots", {}, options);
+  }
+
+  collectGarbage(options: GcOptions): Promise<GcResult> {
+    const { signal, dryRun, maxFreedBytes, paths } = options;
+    const params = {
+      dryRun,
+      ...(maxFreedBytes === undefined ? {} : { maxFreedBytes }),
+      ...(paths === undefined ? {} : { paths: [...paths] }),
+    };
+    return this.#connection.request("collectGarbage", params, { signal });
+  }
+
+  async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {
+    await this.#connection.request("shutdown", { drainMs: options.drainMs }, { signal: options.signal });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection.close();
+  }
+}

@@ -1,0 +1,317 @@
+/** One connection to a daemon: many requests at once, each with its streams, matched to their answers by id. */
+import { connect as connectSocket, type Socket } from "node:net";
+import { z } from "zod";
+import { CloisterError } from "../../derivations/error.ts";
+import { thisProgram } from "../api/build-id.ts";
+import { ProtocolError } from "../api/errors.ts";
+import type { BuildEvent } from "../api/events.ts";
+import { MessageChannel } from "../api/message-channel.ts";
+import {
+  describeIssue,
+  limits,
+  type Message,
+  type MessageOf,
+  protocolFeatures,
+  protocolVersion,
+} from "../api/messages.ts";
+import { type MethodName, methods, type Params, type Result } from "../api/msgpack-messages.ts";
+import type { ByteStream } from "../api/service.ts";
+import { openSocketPlace } from "../api/socket-place.ts";
+import { IncomingStream, sendStream, Window } from "../api/streams.ts";
+import { buildEvent } from "../api/wire-values.ts";
+import { ClientError } from "./errors.ts";
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly upload?: ByteStream;
+  readonly onEvent?: ((event: BuildEvent) => void) | undefined;
+}
+
+export interface ConnectionOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The last lines of the daemon's log, for the error when it dies; not every client may read it. */
+  readonly readLogTail?: () => readonly string[];
+}
+
+export type Hello = MessageOf<"hello"> & { readonly daemon: NonNullable<MessageOf<"hello">["daemon"]> };
+
+interface OpenRequest {
+  readonly method: MethodName;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onEvent: ((event: BuildEvent) => void) | undefined;
+  readonly download: IncomingStream | undefined;
+  readonly window: Window | undefined;
+  readonly stopListening: () => void;
+}
+
+/**
+ * Throws the system's error of the connect (ENOENT, ECONNREFUSED, EACCES …), PROTOCOL_VERSION_UNSUPPORTED, DAEMON_GONE,
+ * and what a daemon says that refuses the connection.
+ */
+export async function openConnection(socket: string, options: ConnectionOptions = {}): Promise<Connection> {
+  options.signal?.throwIfAborted();
+  const raw = await connectTo(socket);
+  const connection = new Connection(raw, socket, options);
+  const onAbort = () => connection.abandon(options.signal?.reason);
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    await connection.greeted;
+  } finally {
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+  return connection;
+}
+
+export class Connection {
+  readonly socket: string;
+  /** Settles when the daemon's hello is there. */
+  readonly greeted: Promise<void>;
+  /** Resolves when the connection is over, for whatever reason. */
+  readonly closed: Promise<void>;
+  readonly #channel: MessageChannel;
+  readonly #readLogTail: () => readonly string[];
+  readonly #open = new Map<number, OpenRequest>();
+  readonly #waiting: (() => void)[] = [];
+  readonly #greeting = Promise.withResolvers<void>();
+  readonly #closing = Promise.withResolvers<void>();
+  #hello: Hello | undefined;
+  #lastId = 0;
+  #error: unknown;
+  #isClosed = false;
+
+  constructor(raw: Socket, socket: string, options: ConnectionOptions) {
+    this.socket = socket;
+    this.#readLogTail = options.readLogTail ?? (() => []);
+    this.greeted = this.#greeting.promise;
+    this.greeted.catch(() => {}); // whoever awaits it gets the error; nobody need to
+    this.closed = this.#closing.promise;
+    this.#channel = new MessageChannel(raw, {
+      onMessage: (message) => this.#receive(message),
+      onBroken: (error) => this.abandon(error),
+      onClose: () => this.#onClose(),
+      messageLimitBytes: limits.answerBytes,
+    });
+    const { version, buildId } = thisProgram();
+    this.#channel.send({ kind: "hello", protocol: protocolVersion, version, buildId, features: [...protocolFeatures] });
+  }
+
+  /** What the daemon said of itself. */
+  get hello(): Hello {
+    if (this.#hello === undefined) throw new Error("the daemon has not said hello yet");
+    return this.#hello;
+  }
+
+  /** Rejects with what the daemon answers, DAEMON_GONE, or the signal's reason. */
+  async request<Name extends MethodName>(
+    method: Name,
+    params: Params<Name>,
+    options: RequestOptions = {},
+  ): Promise<Result<Name>> {
+    options.signal?.throwIfAborted();
+    const sent = encodeParams(method, params);
+    if (this.#open.size >= this.hello.daemon.openRequests) await this.#turn(options.signal);
+    return this.#start(this.#nextId(), method, sent, options, undefined);
+  }
+
+  /** The bytes of a download. The request is made when they are first asked for, and cancelled when they no longer are. */
+  async *download<Name extends MethodName>(
+    method: Name,
+    params: Params<Name>,
+    options: RequestOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    options.signal?.throwIfAborted();
+    const sent = encodeParams(method, params);
+    if (this.#open.size >= this.hello.daemon.openRequests) await this.#turn(options.signal);
+    const id = this.#nextId();
+    const stream = new IncomingStream(
+      id,
+      (bytes) => this.#sendIfOpen(id, { kind: "credit", id, bytes }),
+      () => this.#abort(id, undefined),
+    );
+    this.#start(id, method, sent, options, stream).then(
+      () => stream.end(),
+      (error: Error) => stream.end(error),
+    );
+    yield* stream;
+  }
+
+  /** Ends the connection; what is still open is rejected with `error`, by default DAEMON_GONE. */
+  abandon(error?: unknown): void {
+    this.#error ??= error;
+    this.#channel.socket.destroy();
+  }
+
+  /** Ends the connection in order, when all that was sent is on its way. */
+  async close(): Promise<void> {
+    if (!this.#isClosed) this.#channel.close();
+    await this.closed;
+  }
+
+  #start<Name extends MethodName>(
+    id: number,
+    method: Name,
+    params: unknown,
+    options: RequestOptions,
+    download: IncomingStream | undefined,
+  ): Promise<Result<Name>> {
+    const { signal, upload } = options;
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(this.#goneError());
+      const onAbort = () => this.#abort(id, signal?.reason);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      const window = upload === undefined ? undefined : new Window();
+      this.#open.set(id, {
+        method,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+        onEvent: options.onEvent,
+        download,
+        window,
+        stopListening: () => signal?.removeEventListener("abort", onAbort),
+      });
+      this.#channel.send({ kind: "request", id, method, params });
+      if (upload !== undefined && window !== undefined) this.#upload(id, window, upload);
+    });
+  }
+
+  #upload(id: number, window: Window, source: ByteStream): void {
+    sendStream(this.#channel, id, window, source).then(
+      (complete) => complete && this.#sendIfOpen(id, { kind: "end", id }),
+      (error: unknown) => this.#abort(id, error),
+    );
+  }
+
+  /** Rejects a request and tells the daemon that nobody waits for it. */
+  #abort(id: number, error: unknown): void {
+    const request = this.#take(id);
+    if (request === undefined) return;
+    this.#channel.send({ kind: "cancel", id });
+    request.reject(error ?? new ProtocolError("REQUEST_CANCELLED", { method: request.method }));
+  }
+
+  #receive(message: Message): void {
+    if (this.#hello === undefined) return this.#greet(message);
+    switch (message.kind) {
+      case "result": {
+        const request = this.#take(message.id);
+        if (request === undefined) return; // cancelled meanwhile
+        try {
+          request.resolve(decodeResult(request.method, message.value));
+        } catch (error) {
+          request.reject(error);
+        }
+        return;
+      }
+      case "error": {
+        const { code, message: text, hint, details } = message;
+        const error = new CloisterError({ code, message: text, hint, details });
+        if (message.id === undefined) return this.abandon(error);
+        this.#take(message.id)?.reject(error);
+        return;
+      }
+      case "event": {
+        const request = this.#open.get(message.id);
+        if (request?.onEvent !== undefined) request.onEvent(decodeEvent(request.method, message.event));
+        return;
+      }
+      case "chunk":
+        this.#open.get(message.id)?.download?.push(message.bytes);
+        return;
+      case "credit":
+        this.#open.get(message.id)?.window?.extend(message.bytes);
+        return;
+      default:
+        throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: `a daemon does not send ${message.kind}` });
+    }
+  }
+
+  #greet(message: Message): void {
+    if (message.kind === "error") return this.abandon(new CloisterError(message));
+    if (message.kind !== "hello" || message.daemon === undefined)
+      throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: "a hello was expected from the daemon" });
+    if (message.protocol.major !== protocolVersion.major) {
+      const older = message.protocol.major > protocolVersion.major ? "client" : "daemon";
+      const [ours, theirs] = [protocolVersion, message.protocol].map(({ major, minor }) => `${major}.${minor}`);
+      return this.abandon(
+        new ProtocolError("PROTOCOL_VERSION_UNSUPPORTED", { ours: ours as string, theirs: theirs as string, older }),
+      );
+    }
+    this.#hello = { ...message, daemon: message.daemon };
+    this.#greeting.resolve();
+  }
+
+  #take(id: number): OpenRequest | undefined {
+    const request = this.#open.get(id);
+    if (request === undefined) return undefined;
+    this.#open.delete(id);
+    request.window?.close();
+    request.stopListening();
+    this.#waiting.shift()?.();
+    return request;
+  }
+
+  /** Waits until fewer requests are open than the daemon allows. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    while (!this.#isClosed && this.#open.size >= this.hello.daemon.openRequests) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (signal?.aborted) this.#waiting.shift()?.(); // our turn is the next one's
+      signal?.throwIfAborted();
+    }
+  }
+
+  #nextId(): number {
+    do this.#lastId = (this.#lastId + 1) % 2 ** 32;
+    while (this.#open.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #sendIfOpen(id: number, message: Message): void {
+    if (this.#open.has(id)) this.#channel.send(message);
+  }
+
+  #onClose(): void {
+    this.#isClosed = true;
+    const error = this.#goneError();
+    this.#greeting.reject(error);
+    for (const id of [...this.#open.keys()]) this.#take(id)?.reject(error);
+    for (const proceed of this.#waiting.splice(0)) proceed();
+    this.#closing.resolve();
+  }
+
+  #goneError(): unknown {
+    this.#error ??= new ClientError("DAEMON_GONE", { socket: this.socket, logTail: this.#readLogTail() });
+    return this.#error;
+  }
+}
+
+async function connectTo(socket: string): Promise<Socket> {
+  using place = openSocketPlace(socket);
+  const raw = connectSocket(place.path);
+  await new Promise<void>((resolve, reject) => {
+    raw.once("error", reject);
+    raw.once("connect", () => {
+      raw.off("error", reject);
+      resolve();
+    });
+  });
+  return raw;
+}
+
+function encodeParams<Name extends MethodName>(method: Name, params: Params<Name>): unknown {
+  const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
+  if (encoded.success) return encoded.data;
+  throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(encoded.error) });
+}
+
+function decodeResult(method: MethodName, value: unknown): unknown {
+  const decoded = z.safeDecode(methods[method].result as z.ZodType, value);
+  if (decoded.success) return decoded.data;
+  throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(decoded.error) });
+}
+
+function decodeEvent(method: MethodName, value: unknown): BuildEvent {
+  const decoded = z.safeDecode(buildEvent as z.ZodType<BuildEvent>, value);
+  if (decoded.success) return decoded.data;
+  throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(decoded.error) });
+}
