@@ -14,7 +14,7 @@
  */
 import { Buffer } from "node:buffer";
 import { AtermReader } from "./aterm-reader.ts";
-import { bytes as bytesOf, compareText, findText } from "./bytes.ts";
+import { bytes as bytesOf, compareText, findText, plainBytes } from "./bytes.ts";
 import type { Derivation } from "./derivation.ts";
 import { validateDerivation } from "./derivation-validity.ts";
 import { DerivationError } from "./errors.ts";
@@ -254,7 +254,7 @@ class AtermWriter {
   }
 
   finish(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
+    return plainBytes(this.#buffer.subarray(0, this.#length));
   }
 
   #reserve(byteCount: number): void {

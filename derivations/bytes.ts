@@ -3,7 +3,15 @@ import { Buffer, isUtf8 } from "node:buffer";
 
 /** The UTF-8 bytes of a text. */
 export function bytes(value: string): Uint8Array {
-  return Buffer.from(value, "utf8");
+  return plainBytes(Buffer.from(value, "utf8"));
+}
+
+/**
+ * The same bytes as no more than an Uint8Array. A Buffer is one too, but compares, copies and prints in its own way: none
+ * leaves this folder.
+ */
+export function plainBytes(value: Uint8Array): Uint8Array {
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
 /** Bytes as text, to be shown or compared with a known word; what is not UTF-8 becomes U+FFFD. */

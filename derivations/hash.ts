@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { base32Length, decodeBase32, encodeBase32 } from "./base32.ts";
-import { bytesEqual } from "./bytes.ts";
+import { bytesEqual, plainBytes } from "./bytes.ts";
 import { DerivationError } from "./errors.ts";
 
 export type HashAlgorithm = "md5" | "sha1" | "sha256" | "sha512";
@@ -25,11 +25,11 @@ export function isHashAlgorithm(text: string): text is HashAlgorithm {
 
 /** The SHA-256 of bytes, or of a text's UTF-8 bytes. */
 export function sha256(data: Uint8Array | string): Sha256 {
-  return { algorithm: "sha256", bytes: createHash("sha256").update(data).digest() };
+  return { algorithm: "sha256", bytes: plainBytes(createHash("sha256").update(data).digest()) };
 }
 
 export function hashBytes(algorithm: HashAlgorithm, data: Uint8Array | string): Hash {
-  return { algorithm, bytes: createHash(algorithm).update(data).digest() };
+  return { algorithm, bytes: plainBytes(createHash(algorithm).update(data).digest()) };
 }
 
 /** A digest that was computed elsewhere. Throws HASH_INVALID if it has not the algorithm's size. */
@@ -107,12 +107,12 @@ function parseDigits(text: string, digits: string, algorithm: HashAlgorithm, mus
   if (!mustBeBase64 && digits.length === size * 2) {
     if (!/^[0-9a-fA-F]*$/.test(digits))
       throw new DerivationError("HASH_INVALID", { text, reason: "not all digits are of base 16" });
-    return Buffer.from(digits, "hex");
+    return plainBytes(Buffer.from(digits, "hex"));
   }
   if (!mustBeBase64 && digits.length === base32Length(size)) return decodeBase32(digits);
   if (digits.length === Math.ceil(size / 3) * 4) {
     const bytes = Buffer.from(digits, "base64");
-    if (bytes.length === size && bytes.toString("base64") === digits) return bytes; // Buffer skips what it does not know
+    if (bytes.length === size && bytes.toString("base64") === digits) return plainBytes(bytes); // Buffer skips what it does not know
     throw new DerivationError("HASH_INVALID", { text, reason: "not all digits are of base 64" });
   }
   throw new DerivationError("HASH_INVALID", {

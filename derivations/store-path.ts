@@ -32,11 +32,11 @@ export function parseStoreDirectory(text: string): StoreDirectory {
 
 /** Checks the base name of a store path. Throws STORE_PATH_INVALID, STORE_PATH_NAME_INVALID. */
 export function parseStorePath(baseName: string): StorePath {
-  if (!wholePath.test(baseName)) {
-    const refuse = (reason: string) => new DerivationError("STORE_PATH_INVALID", { text: baseName, reason });
-    if (!hashPart.test(baseName.slice(0, hashPartLength))) throw refuse("it does not begin with 32 base-32 digits");
-    if (baseName[hashPartLength] !== "-") throw refuse("there is no dash after its 32 base-32 digits");
-  }
+  if (wholePath.test(baseName)) return baseName as StorePath;
+
+  const refuse = (reason: string) => new DerivationError("STORE_PATH_INVALID", { text: baseName, reason });
+  if (!hashPart.test(baseName.slice(0, hashPartLength))) throw refuse("it does not begin with 32 base-32 digits");
+  if (baseName[hashPartLength] !== "-") throw refuse("there is no dash after its 32 base-32 digits");
   assertStorePathName(baseName.slice(hashPartLength + 1));
   return baseName as StorePath;
 }
@@ -88,6 +88,9 @@ export function makeStorePath(directory: StoreDirectory, kind: string, inner: Sh
 }
 
 const hashPart = new RegExp(`^[${base32Alphabet}]{${hashPartLength}}$`);
-const wholePath = new RegExp(`^[${base32Alphabet}]{${hashPartLength}}-`);
+/** All rules in one, for the thousands of paths in a .drv; what it refuses is looked at again to say why. */
+const wholePath = new RegExp(
+  `^[${base32Alphabet}]{${hashPartLength}}-(?!\\.\\.?(?:-|$))[0-9a-zA-Z+._?=-]{1,${nameLengthLimit}}$`,
+);
 const nameCharacters = /^[0-9a-zA-Z+._?=-]+$/;
 const dotPart = /^\.\.?(-|$)/;

@@ -3,6 +3,7 @@
  * its bytes, and zero bytes up to a multiple of 8.
  */
 import { Buffer } from "node:buffer";
+import { plainBytes } from "./bytes.ts";
 
 /** The number of zero bytes after so many bytes: 0 to 7. */
 export function paddingOf(byteCount: number | bigint): number {
@@ -13,7 +14,7 @@ export function paddingOf(byteCount: number | bigint): number {
 export function encodeU64(value: number | bigint): Uint8Array {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
+  return plainBytes(bytes);
 }
 
 export function decodeU64(bytes: Uint8Array, offset = 0): bigint {
@@ -26,7 +27,7 @@ export function encodeString(value: Uint8Array | string): Uint8Array {
   const bytes = Buffer.alloc(8 + content.length + paddingOf(content.length));
   bytes.writeBigUInt64LE(BigInt(content.length));
   bytes.set(content, 8);
-  return bytes;
+  return plainBytes(bytes);
 }
 
 /** True if all bytes from `start` to `end` are zero, as padding must be. */

@@ -3,7 +3,7 @@
  * so socket, file and test drive the same code. Memory is bounded by the longest token, not by files or chunks.
  */
 import { Buffer } from "node:buffer";
-import { compareBytes, text } from "../bytes.ts";
+import { compareBytes, plainBytes, text } from "../bytes.ts";
 import { DerivationError } from "../errors.ts";
 import { decodeU64, isZero, paddingOf } from "../wire.ts";
 import { findNameFault, findTargetFault, type NarEvent, narLimits, narMagic } from "./grammar.ts";
@@ -37,7 +37,7 @@ export class NarDecoder {
 
   /** The events that are complete with this chunk; contents are views into it. */
   push(chunk: Uint8Array): NarEvent[] {
-    const pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    const pending = plainBytes(this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]));
     let position = 0;
     while (!this.#isComplete) {
       const used = this.#serve(pending, position);
