@@ -4,6 +4,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { HashAlgorithm } from "../../derivations/hash.ts";
 import { findCaller } from "./caller.ts";
 
 /** A file or directory of the user's machine, to be copied into the store. */
@@ -81,7 +82,7 @@ export interface DerivationAttributes {
   readonly fixed?: FixedHash;
   /** Nix's names for the same: the hash, its algorithm ("sha256", …) and its method ("flat", "recursive"). */
   readonly outputHash?: string;
-  readonly outputHashAlgo?: string;
+  readonly outputHashAlgo?: HashAlgorithm;
   readonly outputHashMode?: "flat" | "recursive";
   /** The output's path follows from its contents, after the build. */
   readonly contentAddressed?: boolean;

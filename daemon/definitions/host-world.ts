@@ -6,8 +6,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DefinitionError } from "./errors.ts";
-import { type HostEntry, HostTree, parentsOf } from "./host-tree.ts";
 import { expandPattern, findToolNeeds, getHostTools, type ToolGroup, type Variables } from "./host-tools.ts";
+import { type HostEntry, HostTree } from "./host-tree.ts";
 import { LibraryFinder, makeNameMatcher } from "./libraries.ts";
 
 /**

@@ -7,8 +7,8 @@ import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { dirname, join } from "node:path";
 import { makeSha256, type Sha256 } from "../../derivations/hash.ts";
 import { DefinitionError } from "./errors.ts";
-import type { HostTree, SeenFile } from "./host-tree.ts";
 import { hostToolsText } from "./host-tools.ts";
+import type { HostTree, SeenFile } from "./host-tree.ts";
 
 export interface KnownWorld {
   readonly narHash: Sha256;
@@ -41,7 +41,12 @@ export function findKnownWorld(cacheDirectory: string, programs: readonly string
 }
 
 /** Keeps a world that was archived from this tree. A cache that cannot be written is passed over: it only costs time. */
-export function keepWorld(cacheDirectory: string, programs: readonly string[], tree: HostTree, world: KnownWorld): void {
+export function keepWorld(
+  cacheDirectory: string,
+  programs: readonly string[],
+  tree: HostTree,
+  world: KnownWorld,
+): void {
   const stored: Stored = {
     format,
     programs: sorted(programs),
@@ -65,7 +70,8 @@ export function keepWorld(cacheDirectory: string, programs: readonly string[], t
 
 /** Throws WORLD_CHANGED if a file is not as it was when it was selected. */
 export function assertUnchanged(tree: HostTree): void {
-  for (const [path, seen] of tree.seen) if (!isAsSeen(path, numbersOf(seen), 0)) throw new DefinitionError("WORLD_CHANGED", { path });
+  for (const [path, seen] of tree.seen)
+    if (!isAsSeen(path, numbersOf(seen), 0)) throw new DefinitionError("WORLD_CHANGED", { path });
 }
 
 function isUnchanged({ paths, stats, absent }: Stored): boolean {

@@ -1,0 +1,102 @@
+/** Worlds of this host as store paths: found again by the cache, or archived and sent to the store. */
+import { createHash } from "node:crypto";
+import { makeSourcePath } from "../../derivations/content-address.ts";
+import { makeSha256 } from "../../derivations/hash.ts";
+import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type { Service } from "../api/service.ts";
+import { DefinitionError } from "./errors.ts";
+import { explainHostFiles, findShell, selectHostFiles } from "./host-world.ts";
+import { archiveHostTree } from "./world-archive.ts";
+import { assertUnchanged, findKnownWorld, keepWorld } from "./world-cache.ts";
+
+/** The name in the store path of each host world. */
+const worldName = "host-world";
+
+export interface WorldOptions {
+  readonly storeDirectory: StoreDirectory;
+  /** This user's cache, such as "/home/ada/.cache/cloister". */
+  readonly cacheDirectory: string;
+  readonly onProgress?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface HostWorldPath {
+  readonly path: StorePath;
+  /** The shell for scripts, such as "/usr/bin/bash"; absent if the world has none. */
+  readonly shell?: string;
+}
+
+/** One file, link or directory of a world; `size` in bytes, 0 for all but files. */
+export interface WorldEntry {
+  readonly path: string;
+  readonly kind: "file" | "symlink" | "directory" | "empty-file";
+  readonly why: string;
+  readonly size: number;
+}
+
+/** What a world of these programs holds and why, sorted by path. Throws as `selectHostFiles`. */
+export function explainWorld(programs: readonly string[]): readonly WorldEntry[] {
+  return explainHostFiles(selectHostFiles(programs));
+}
+
+/** Where the world of these programs is, or was, in the store, if no file of it has changed since it was made. */
+export function findWorldPath(programs: readonly string[], options: WorldOptions): HostWorldPath | undefined {
+  const known = findKnownWorld(options.cacheDirectory, programs);
+  if (known === undefined) return undefined;
+  const path = makeSourcePath(options.storeDirectory, worldName, known.narHash);
+  return { path, ...(known.shell !== undefined && { shell: known.shell }) };
+}
+
+/**
+ * Sends the world of these programs to the store and remembers it. Throws as `selectHostFiles`, and WORLD_CHANGED if
+ * files changed meanwhile.
+ */
+export async function addWorld(
+  service: Service,
+  programs: readonly string[],
+  options: WorldOptions,
+): Promise<HostWorldPath> {
+  const tree = selectHostFiles(programs);
+  const { signal } = options;
+  let bytes = 0;
+  for (const entry of tree.entries.values()) if (entry.kind === "file") bytes += entry.size;
+  options.onProgress?.(
+    `making a world of ${[...programs].join(", ")} (${tree.entries.size} files, ${Math.ceil(bytes / 1e6)} MB; once, until they change)`,
+  );
+
+  const digest = createHash("sha256");
+  let narSize = 0;
+  async function* archive() {
+    for await (const piece of archiveHostTree(tree, signal ? { signal } : {})) {
+      digest.update(piece);
+      narSize += piece.length;
+      yield piece;
+    }
+    assertUnchanged(tree); // before the end reaches the store, so that it keeps nothing mixed
+  }
+  const info = await service.addSource(
+    worldName,
+    { kind: "source", references: [] },
+    archive(),
+    signal ? { signal } : {},
+  );
+
+  const narHash = makeSha256(digest.digest());
+  const shell = findShell((path) => tree.entries.has(path));
+  const expected = makeSourcePath(options.storeDirectory, worldName, narHash);
+  if (info.path !== expected)
+    throw new DefinitionError("DRV_INPUT_DIFFERENT", { file: worldName, expected, found: info.path });
+  keepWorld(options.cacheDirectory, programs, tree, { narHash, narSize, ...(shell !== undefined && { shell }) });
+  return { path: info.path, ...(shell !== undefined && { shell }) };
+}
+
+/** The world's path, valid in the store. */
+export async function ensureWorld(
+  service: Service,
+  programs: readonly string[],
+  options: WorldOptions,
+): Promise<HostWorldPath> {
+  const known = findWorldPath(programs, options);
+  if (known !== undefined && (await service.queryValidPaths([known.path], options)).length > 0) return known;
+  return addWorld(service, programs, options);
+}

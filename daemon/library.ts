@@ -1,0 +1,43 @@
+/**
+ * What `import … from "cloister"` gives: descriptions for definitions, and a typed client of a daemon. It loads no part
+ * of the daemon itself; `cloister/daemon` does.
+ */
+
+export type { BuildRecord } from "../derivations/build-record.ts";
+export type { BuildResult } from "../derivations/build-result.ts";
+export type { DerivedPath } from "../derivations/derived-path.ts";
+export { CloisterError } from "../derivations/error.ts";
+export type { PathInfo } from "../derivations/path-info.ts";
+export type { StoreDirectory, StorePath } from "../derivations/store-path.ts";
+export type { BuildEvent } from "./api/events.ts";
+export type {
+  AddMethod,
+  BuildOptions,
+  ByteStream,
+  Caller,
+  Cancellable,
+  GcOptions,
+  GcResult,
+  PathDetails,
+  Root,
+  Service,
+  Status,
+} from "./api/service.ts";
+export { connect } from "./client/client.ts";
+export {
+  type DerivationAttributes,
+  type DerivationDescription,
+  derivation,
+  type FixedHash,
+  file,
+  hostWorld,
+  output,
+  type Reference,
+  source,
+  storePath,
+  type Value,
+  type World,
+} from "./definitions/description.ts";
+export type { ResolveOptions } from "./definitions/resolve.ts";
+export { loadTarget, loadTargets, resolveTarget, type Target } from "./definitions/target.ts";
+export { addWorld, ensureWorld, explainWorld, type WorldEntry } from "./definitions/world.ts";
