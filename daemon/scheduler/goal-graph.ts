@@ -1,0 +1,200 @@
+/**
+ * Which build comes when: goals that need each other, and the requests that want them. Pure: nothing is built here, and
+ * what is decided is handed back to the caller, who runs it.
+ *
+ * - There is one goal per key, however many requests want it; it is run at most once while anybody wants it.
+ * - A goal is ready when all that it needs has succeeded; ready goals go in the order in which they became so.
+ * - When a goal fails, all that needs it fails too, with the failed one as the cause.
+ * - A goal that no request wants any more is dropped, or cancelled if it runs.
+ *
+ * All work is in proportion to the goals and edges that it touches, without recursion.
+ */
+
+/** One goal as a request plans it. What it needs must be in the same request, or be left out because it is done. */
+export interface PlannedGoal<Key> {
+  readonly key: Key;
+  readonly needs: Iterable<Key>;
+}
+
+/** How a goal ended for those who want it. */
+export type GoalEnd<Key> =
+  | { readonly kind: "succeeded"; readonly key: Key }
+  | { readonly kind: "failed"; readonly key: Key }
+  | { readonly kind: "dependency-failed"; readonly key: Key; readonly cause: Key };
+
+/** Goals that nobody wants any more. */
+export interface Dropped<Key> {
+  /** They were not started and are forgotten. */
+  readonly waiting: readonly Key[];
+  /** They run and are to be cancelled; `finish` is called for them as for any other. */
+  readonly running: readonly Key[];
+}
+
+interface Goal<Key, Request> {
+  readonly key: Key;
+  state: "waiting" | "ready" | "running";
+  /** How many goals it still waits for. */
+  missing: number;
+  readonly neededBy: Goal<Key, Request>[];
+  readonly wantedBy: Set<Request>;
+}
+
+export class GoalGraph<Key, Request> {
+  readonly #goals = new Map<Key, Goal<Key, Request>>();
+  /** Running goals that nobody wants: a new goal of the same key waits for the end of the old one. */
+  readonly #unwanted = new Map<Key, Goal<Key, Request>>();
+  /** The goals of each request that are not ended. */
+  readonly #wants = new Map<Request, Set<Key>>();
+  readonly #ready = new Queue<Goal<Key, Request>>();
+  #running = 0;
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Goals that are there and do not run: ready ones, and those that wait for others. */
+  get waiting(): number {
+    return this.#goals.size + this.#unwanted.size - this.#running;
+  }
+
+  /** The goals of a request that are not ended yet. */
+  wantedBy(request: Request): ReadonlySet<Key> {
+    return this.#wants.get(request) ?? new Set();
+  }
+
+  /** The requests that want a goal; empty if there is no such goal. */
+  requestsOf(key: Key): ReadonlySet<Request> {
+    return this.#goals.get(key)?.wantedBy ?? new Set();
+  }
+
+  /**
+   * Lets a request want goals, each named once and after what it needs. A goal that is there already keeps what it waits
+   * for. A need that the request has no goal for counts as done.
+   */
+  add(request: Request, planned: Iterable<PlannedGoal<Key>>): void {
+    const wants = this.#wants.get(request) ?? new Set<Key>();
+    this.#wants.set(request, wants);
+    for (const { key, needs } of planned) {
+      wants.add(key);
+      const known = this.#goals.get(key);
+      if (known === undefined) this.#addGoal(request, key, needs, wants);
+      else known.wantedBy.add(request);
+    }
+  }
+
+  /** The goal to run next, which counts as running from now on; undefined if none is ready. */
+  takeReady(): Key | undefined {
+    for (let goal = this.#ready.shift(); goal !== undefined; goal = this.#ready.shift()) {
+      if (goal.state !== "ready" || this.#goals.get(goal.key) !== goal) continue; // dropped in the meantime
+      goal.state = "running";
+      this.#running += 1;
+      return goal.key;
+    }
+    return undefined;
+  }
+
+  /**
+   * Ends a running goal and all that its failure decides, the goal itself first. `wantedBy` of each end is who wanted it.
+   * Empty if nobody did any more.
+   */
+  finish(
+    key: Key,
+    outcome: "succeeded" | "failed",
+  ): { readonly end: GoalEnd<Key>; readonly wantedBy: ReadonlySet<Request> }[] {
+    const unwanted = this.#unwanted.get(key);
+    const goal = unwanted ?? this.#goals.get(key);
+    if (goal === undefined || goal.state !== "running")
+      throw new Error(`the goal ${String(key)} was finished, but does not run`);
+    this.#running -= 1;
+    if (unwanted === undefined) this.#remove(goal);
+    else this.#unwanted.delete(key);
+
+    const ends: { end: GoalEnd<Key>; wantedBy: ReadonlySet<Request> }[] = [];
+    if (goal.wantedBy.size > 0) ends.push({ end: { kind: outcome, key }, wantedBy: goal.wantedBy });
+    const failed: Goal<Key, Request>[] = [];
+    for (const dependent of goal.neededBy) {
+      if (outcome === "succeeded" || dependent.key === key) this.#oneLess(dependent);
+      else failed.push(dependent);
+    }
+    failed.reverse(); // taken from the end, so that they fail in the order in which they were planned
+    for (let next = failed.pop(); next !== undefined; next = failed.pop()) {
+      if (this.#goals.get(next.key) !== next) continue; // decided already by another way to the same failure, or dropped
+      this.#remove(next);
+      ends.push({ end: { kind: "dependency-failed", key: next.key, cause: key }, wantedBy: next.wantedBy });
+      for (let index = next.neededBy.length - 1; index >= 0; --index)
+        failed.push(next.neededBy[index] as Goal<Key, Request>);
+    }
+    return ends;
+  }
+
+  /** Lets a request want nothing any more. */
+  withdraw(request: Request): Dropped<Key> {
+    const waiting: Key[] = [];
+    const running: Key[] = [];
+    for (const key of this.#wants.get(request) ?? []) {
+      const goal = this.#goals.get(key);
+      if (goal === undefined || !goal.wantedBy.delete(request) || goal.wantedBy.size > 0) continue;
+      this.#remove(goal);
+      if (goal.state === "running") {
+        this.#unwanted.set(key, goal);
+        running.push(key);
+      } else {
+        waiting.push(key);
+      }
+    }
+    this.#wants.delete(request);
+    return { waiting, running };
+  }
+
+  #addGoal(request: Request, key: Key, needs: Iterable<Key>, wants: ReadonlySet<Key>): void {
+    const goal: Goal<Key, Request> = { key, state: "waiting", missing: 0, neededBy: [], wantedBy: new Set([request]) };
+    const waitFor = (needed: Goal<Key, Request>) => {
+      needed.neededBy.push(goal);
+      goal.missing += 1;
+    };
+    for (const need of needs) {
+      const needed = this.#goals.get(need);
+      if (needed !== undefined && wants.has(need)) waitFor(needed);
+    }
+    const earlierRun = this.#unwanted.get(key);
+    if (earlierRun !== undefined) waitFor(earlierRun);
+    this.#goals.set(key, goal);
+    if (goal.missing === 0) this.#makeReady(goal);
+  }
+
+  #oneLess(goal: Goal<Key, Request>): void {
+    goal.missing -= 1;
+    if (goal.missing === 0 && goal.state === "waiting" && this.#goals.get(goal.key) === goal) this.#makeReady(goal);
+  }
+
+  #makeReady(goal: Goal<Key, Request>): void {
+    goal.state = "ready";
+    this.#ready.push(goal);
+  }
+
+  #remove(goal: Goal<Key, Request>): void {
+    this.#goals.delete(goal.key);
+    for (const request of goal.wantedBy) this.#wants.get(request)?.delete(goal.key);
+  }
+}
+
+/** First in, first out, without moving what is behind. */
+class Queue<Item> {
+  #items: (Item | undefined)[] = [];
+  #first = 0;
+
+  push(item: Item): void {
+    this.#items.push(item);
+  }
+
+  shift(): Item | undefined {
+    if (this.#first === this.#items.length) return undefined;
+    const item = this.#items[this.#first];
+    this.#items[this.#first++] = undefined;
+    if (this.#first > 1024 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    return item;
+  }
+}
