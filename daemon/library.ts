@@ -23,7 +23,7 @@ export type {
   Service,
   Status,
 } from "./api/service.ts";
-export { connect } from "./client/client.ts";
+export { type ConnectOptions, connect } from "./client/find-daemon.ts";
 export {
   type DerivationAttributes,
   type DerivationDescription,

@@ -24,6 +24,8 @@ const text = z
     "holds `[object Object]`: an input cannot be put into a text; give it as an input and write its variable, such as $lib",
   );
 
+const script = z.union([text, z.array(text)]);
+
 const variableName = z
   .string()
   .regex(/^[^=\0]+$/, "cannot be the name of an environment variable")
@@ -54,7 +56,12 @@ const attributes = z
       .refine((name) => !name.endsWith(".drv"), "must not end with .drv"),
     world,
     inputs: z.record(variableName, reference).optional(),
-    script: text.optional(),
+    script: z
+      .custom<string | string[]>(
+        (each) => script.safeParse(each).success,
+        "must be a text, or a list of lines; without NUL bytes",
+      )
+      .optional(),
     builder: z
       .custom<string | Reference>(
         (each) => text.safeParse(each).success || isReference(each),

@@ -67,8 +67,8 @@ export interface DerivationAttributes {
   readonly world: World;
   /** Each becomes an environment variable that holds its path. */
   readonly inputs?: Readonly<Record<string, Reference>>;
-  /** Run by the world's shell; it stops at the first command that fails and at unset variables. */
-  readonly script?: string;
+  /** Run by the world's shell, as one text or as lines; it stops at the first command that fails and at unset variables. */
+  readonly script?: string | readonly string[];
   /** In place of `script`: an absolute path in the world, or a file of an input. */
   readonly builder?: string | Reference;
   readonly args?: readonly (string | Reference)[];

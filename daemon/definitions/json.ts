@@ -77,7 +77,6 @@ export async function describeJson(
   if (isObject(attributes.env)) attributes.env = await reader.readAll("env", attributes.env);
   if ("builder" in attributes) attributes.builder = await reader.read("builder", attributes.builder);
   if (Array.isArray(attributes.args)) attributes.args = await reader.read("args", attributes.args);
-  if (isTexts(attributes.script)) attributes.script = attributes.script.join("\n");
   return { ...(attributes as unknown as DerivationAttributes), kind: "derivation", where }; // checked when it is resolved
 }
 
@@ -167,8 +166,4 @@ function findLine(text: string, reason: string): number {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

@@ -125,7 +125,7 @@ function makeCommand(
   if (script === undefined) return { builder: printValue(builder ?? ""), args: (args ?? []).map(printValue) };
   const shell = known.shellOf(world);
   const strict = shell.endsWith("/bash") ? ["-e", "-u", "-o", "pipefail"] : ["-e", "-u"];
-  return { builder: shell, args: [...strict, "-c", script] };
+  return { builder: shell, args: [...strict, "-c", typeof script === "string" ? script : script.join("\n")] };
 }
 
 function makeOutputs(

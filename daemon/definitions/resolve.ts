@@ -52,8 +52,9 @@ export async function resolveDerivation(
   const fresh = new Set<StorePath>();
   for (const [key, world] of needs.worlds) {
     const known = findWorldPath(world.programs, options);
-    worlds.set(key, known ?? (await addWorld(service, world.programs, options)));
-    if (known === undefined) fresh.add((worlds.get(key) as HostWorldPath).path);
+    const found = known ?? (await addWorld(service, world.programs, options));
+    worlds.set(key, found);
+    if (known === undefined) fresh.add(found.path);
   }
   const existing = new Map([...needs.storePaths].map(([text]) => [text, parseFullStorePath(storeDirectory, text)]));
 
@@ -179,7 +180,7 @@ async function hashSources(needs: Needs, storeDirectory: StoreDirectory): Promis
     }
   };
   await Promise.all(Array.from({ length: 4 }, work));
-  return new Map([...needs.sources.keys()].map((key) => [key, paths.get(key) as StorePath]));
+  return new Map([...needs.sources.keys()].map((key) => [key, getFrom(paths, key)])); // in their own order again
 }
 
 async function hashSource(source: Source, where: string, storeDirectory: StoreDirectory): Promise<StorePath> {

@@ -1,0 +1,6 @@
+#ifndef SUM_H
+#define SUM_H
+
+long sum(const long *numbers, int count);
+
+#endif
