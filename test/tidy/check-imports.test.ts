@@ -40,6 +40,7 @@ test("the modules of Node that open sockets or start programs belong to a few fo
     "store/gc.ts:1: store may not import node:net; use an argument that a layer above passes in",
   ]);
   expect(check("daemon/client/connection.ts", 'import { connect } from "node:net";\n')).toEqual([]);
+  expect(check("store/gc.ts", 'import type { Socket } from "node:net";\n')).toEqual([]);
   expect(check("store/gc.ts", 'import { rename } from "node:fs/promises";\n')).toEqual([]);
 });
 

@@ -29,7 +29,7 @@ function judge(
     const name = specifier.slice("node:".length).split("/")[0] ?? "";
     const allowed: readonly string[] = mayUseOfNode[house];
     const isHarmless = house !== "derivations" && (harmlessModules as readonly string[]).includes(name);
-    if (isHarmless || allowed.includes(name)) return undefined;
+    if (isTypeOnly || isHarmless || allowed.includes(name)) return undefined;
     return { wrong: `${house} may not import ${specifier}`, instead: "an argument that a layer above passes in" };
   }
   if (!specifier.startsWith(".")) {

@@ -21,7 +21,7 @@ export const mayUseOfNode = {
   derivations: ["crypto", "buffer"], // and nothing else: it is pure and synchronous
   "sandbox-native": ["fs", "module", "os"],
   store: ["fs", "os", "worker_threads", "zlib"],
-  "daemon/api": [],
+  "daemon/api": ["fs"], // where the socket is, and which build of the program this is
   "daemon/client": ["child_process", "fs", "net", "os"],
   "daemon/definitions": ["fs", "module", "os"],
   "daemon/library": [],
