@@ -91,7 +91,8 @@ export class FrameReader {
         continue;
       }
 
-      const body = (this.#body ??= Buffer.allocUnsafe(length));
+      this.#body ??= Buffer.allocUnsafe(length);
+      const body = this.#body;
       const count = Math.min(length - this.#filled, piece.length - at);
       piece.copy(body, this.#filled, at, at + count);
       this.#filled += count;

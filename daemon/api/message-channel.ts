@@ -58,8 +58,11 @@ export class MessageChannel {
 
   send(message: Message): void {
     const frame = encodeFrame(message);
-    if (bodyLength(frame) <= limits.frameBytes) return this.#enqueue(frame);
-    const body = bodyOf(frame);
+    if (bodyLength(frame) <= limits.frameBytes) this.#enqueue(frame);
+    else this.#sendParts(bodyOf(frame));
+  }
+
+  #sendParts(body: Buffer): void {
     for (let at = 0; at < body.length; at += limits.chunkBytes) {
       const bytes = body.subarray(at, at + limits.chunkBytes);
       this.#enqueue(
@@ -143,7 +146,10 @@ export class MessageChannel {
 
   #take(body: Buffer): void {
     const message = parseMessage(decodeBody(body));
-    if (message.kind === "part") return this.#takePart(message.bytes, message.last);
+    if (message.kind === "part") {
+      this.#takePart(message.bytes, message.last);
+      return;
+    }
     if (this.#parts.length > 0)
       throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: "parts of another message are not complete" });
     this.#options.onMessage(message);

@@ -62,7 +62,7 @@ export const clientPath = z
 export const objectName = z
   .string()
   .max(nameLengthLimit)
-  .refine((name) => (assertStorePathName(name), true))
+  .refine(canBeName)
   .register(wireForms, { name: "name", form: "text that can be a store path's name" });
 
 export const byteString = z
@@ -273,6 +273,12 @@ export function dictionary<Value, Sent>(value: z.ZodType<Value, Sent>) {
       encode: (record) => Object.entries(record) as [string, never][],
     })
     .register(wireForms, { name: "dictionary", form: "list of pairs [text, value]" });
+}
+
+/** Throws the name's own error, which says more than a yes or no. */
+function canBeName(name: string): boolean {
+  assertStorePathName(name);
+  return true;
 }
 
 function same<Value>(value: Value): Value {

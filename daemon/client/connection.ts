@@ -157,7 +157,10 @@ export class Connection {
   ): Promise<Result<Name>> {
     const { signal, upload } = options;
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) return reject(this.#goneError());
+      if (this.#isClosed) {
+        reject(this.#goneError());
+        return;
+      }
       const onAbort = () => this.#abort(id, signal?.reason);
       signal?.addEventListener("abort", onAbort, { once: true });
       const window = upload === undefined ? undefined : new Window();
@@ -191,7 +194,10 @@ export class Connection {
   }
 
   #receive(message: Message): void {
-    if (this.#hello === undefined) return this.#greet(message);
+    if (this.#hello === undefined) {
+      this.#greet(message);
+      return;
+    }
     switch (message.kind) {
       case "result": {
         const request = this.#take(message.id);
@@ -206,8 +212,8 @@ export class Connection {
       case "error": {
         const { code, message: text, hint, details } = message;
         const error = new CloisterError({ code, message: text, hint, details });
-        if (message.id === undefined) return this.abandon(error);
-        this.#take(message.id)?.reject(error);
+        if (message.id === undefined) this.abandon(error);
+        else this.#take(message.id)?.reject(error);
         return;
       }
       case "event": {
@@ -227,15 +233,18 @@ export class Connection {
   }
 
   #greet(message: Message): void {
-    if (message.kind === "error") return this.abandon(new CloisterError(message));
+    if (message.kind === "error") {
+      this.abandon(new CloisterError(message));
+      return;
+    }
     if (message.kind !== "hello" || message.daemon === undefined)
       throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: "a hello was expected from the daemon" });
     if (message.protocol.major !== protocolVersion.major) {
       const older = message.protocol.major > protocolVersion.major ? "client" : "daemon";
       const [ours, theirs] = [protocolVersion, message.protocol].map(({ major, minor }) => `${major}.${minor}`);
-      return this.abandon(
-        new ProtocolError("PROTOCOL_VERSION_UNSUPPORTED", { ours: ours as string, theirs: theirs as string, older }),
-      );
+      const details = { ours: ours as string, theirs: theirs as string, older } as const;
+      this.abandon(new ProtocolError("PROTOCOL_VERSION_UNSUPPORTED", details));
+      return;
     }
     this.#hello = { ...message, daemon: message.daemon };
     this.#greeting.resolve();

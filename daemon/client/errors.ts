@@ -22,7 +22,7 @@ export const clientErrors = {
   DAEMON_START_FAILED: row(
     (d: { root: string; reason: string; advice: string; logFile: string; logTail: readonly string[] }) =>
       `the daemon of the store in ${d.root} did not start: ${d.reason}${tailOf(d.logTail)}`,
-    (d) => `${d.advice || "See what \`cloister doctor\` says of this machine"}; the whole log is in ${d.logFile}`,
+    (d) => `${d.advice || "See what `cloister doctor` says of this machine"}; the whole log is in ${d.logFile}`,
   ),
   DAEMON_NOT_REPLACED: row(
     (d: { socket: string; pid: number }) =>

@@ -1,0 +1,219 @@
+/** The service as one caller has it: who asks is known, and what it adds is held under its lease. */
+import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { DerivedPath } from "../../derivations/derived-path.ts";
+import type { NarListing } from "../../derivations/nar/listing.ts";
+import type { PathInfo } from "../../derivations/path-info.ts";
+import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import { addSource, addText, addToStore } from "../../store/add.ts";
+import { StoreError } from "../../store/errors.ts";
+import { collectGarbage } from "../../store/gc.ts";
+import { addIndirectRoot, addPermanentRoot, listRoots } from "../../store/gc-roots.ts";
+import { readFile, readListing, readNar } from "../../store/read.ts";
+import type { Store } from "../../store/store.ts";
+import { thisProgram } from "../api/build-id.ts";
+import type { BuildEvent } from "../api/events.ts";
+import type {
+  AddMethod,
+  BuildOptions,
+  ByteStream,
+  Caller,
+  Cancellable,
+  GcOptions,
+  GcResult,
+  PathDetails,
+  Root,
+  Service,
+  Status,
+} from "../api/service.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import { ServerError } from "./errors.ts";
+import type { Logger } from "./logger.ts";
+
+/** What all callers share. */
+export interface ServiceCore {
+  readonly store: Store;
+  readonly scheduler: Scheduler;
+  readonly log: Logger;
+  readonly system: string;
+  readonly strength: Status["strength"];
+  readonly startedAtMs: number;
+  readonly maxJobs: number;
+  readonly connections: number;
+  isBuilding(recordId: string): boolean;
+  noteEvent(event: BuildEvent): void;
+  shutdown(drainMs: number): void;
+}
+
+/** What one caller sees. Options may be an object whose signal is made when it is read: none is read without need. */
+export class CallerService implements Service {
+  readonly #core: ServiceCore;
+  readonly #store: Store;
+  readonly #caller: Caller;
+  readonly #owner: string;
+
+  constructor(core: ServiceCore, caller: Caller, leaseOwner: string) {
+    this.#core = core;
+    this.#store = core.store;
+    this.#caller = caller;
+    this.#owner = leaseOwner;
+  }
+
+  async status(): Promise<Status> {
+    const { scheduler, startedAtMs, strength, system, maxJobs, connections } = this.#core;
+    const { version, buildId } = thisProgram();
+    const { layout, graph } = this.#store;
+    return {
+      ...{ version, buildId, pid: process.pid, startedAtMs, strength, system, maxJobs, connections },
+      storeDirectory: this.#store.directory,
+      realStoreDirectory: layout.realStoreDirectory,
+      stateDirectory: layout.stateDirectory,
+      runningBuilds: scheduler.running,
+      waitingBuilds: scheduler.waiting,
+      validPaths: graph.size,
+    };
+  }
+
+  async queryPathInfo(path: StorePath): Promise<PathInfo | undefined> {
+    if (this.#store.doubtedPaths > 0) await this.#store.whenBelieved([path]);
+    return this.#store.findPathInfo(path);
+  }
+
+  async queryPathDetails(path: StorePath): Promise<PathDetails | undefined> {
+    const store = this.#store;
+    await store.whenBelieved([path]);
+    const info = store.findPathInfo(path);
+    if (info === undefined) return undefined;
+    const closure = store.graph.closure([path], "forward");
+    const record = store.records.findByOutput(path);
+    return {
+      info,
+      realPath: store.layout.realPath(path),
+      referrers: store.graph.referrers(path),
+      validDerivers: store.validDerivers(path),
+      closureBytes: store.narBytes(closure),
+      closurePaths: closure.length,
+      ...(record === undefined ? {} : { record }),
+    };
+  }
+
+  async queryValidPaths(paths: readonly StorePath[]): Promise<readonly StorePath[]> {
+    const { graph } = this.#store;
+    await this.#store.whenBelieved(paths);
+    return paths.filter((path) => graph.has(path));
+  }
+
+  async queryReferrers(path: StorePath): Promise<readonly StorePath[]> {
+    return this.#store.graph.referrers(path);
+  }
+
+  async queryClosure(paths: readonly StorePath[], direction: "forward" | "backward"): Promise<readonly StorePath[]> {
+    await this.#assertValid(paths);
+    return this.#store.graph.closure(paths, direction);
+  }
+
+  async findPathByHashPart(hashPart: string): Promise<StorePath | undefined> {
+    return this.#store.findByHashPart(hashPart);
+  }
+
+  async queryDerivationOutputs(drvPath: StorePath): Promise<Readonly<Record<string, StorePath | null>>> {
+    await this.#assertValid([drvPath]);
+    const outputs: Record<string, StorePath | null> = Object.create(null);
+    for (const [id, path] of this.#store.derivationOutputs(drvPath)) outputs[id] = path;
+    return outputs;
+  }
+
+  addSource(name: string, method: AddMethod, archive: ByteStream, options?: Cancellable): Promise<PathInfo> {
+    return addSource(this.#store, name, method, archive, this.#addOptions(options));
+  }
+
+  async addNar(info: Omit<PathInfo, "registeredAtSeconds">, archive: ByteStream, options?: Cancellable): Promise<void> {
+    await addToStore(this.#store, info, archive, { ...this.#addOptions(options), mustProve: !this.#caller.trusted });
+  }
+
+  addText(
+    name: string,
+    contents: Uint8Array,
+    references: readonly StorePath[],
+    options?: Cancellable,
+  ): Promise<StorePath> {
+    return addText(this.#store, name, contents, references, this.#addOptions(options));
+  }
+
+  readNar(path: StorePath, options?: Cancellable): ByteStream {
+    return readNar(this.#store, path, signalOf(options));
+  }
+
+  readListing(path: StorePath, options?: Cancellable): Promise<NarListing> {
+    return readListing(this.#store, path, signalOf(options));
+  }
+
+  readFile(path: StorePath, inside: string, options?: Cancellable): ByteStream {
+    return readFile(this.#store, path, inside, signalOf(options));
+  }
+
+  build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
+    const onEvent = (event: BuildEvent) => {
+      this.#core.noteEvent(event);
+      options.onEvent?.(event);
+    };
+    return this.#core.scheduler.build(targets, { ...options, onEvent, caller: this.#caller, owner: this.#owner });
+  }
+
+  async queryBuildRecords(query: { readonly text?: string; readonly limit: number }): Promise<readonly BuildRecord[]> {
+    return this.#store.records.list(query);
+  }
+
+  async *readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): AsyncGenerator<Uint8Array> {
+    if (!this.#core.isBuilding(recordId) && this.#store.records.find(recordId) === undefined)
+      throw new ServerError("BUILD_RECORD_NOT_FOUND", { recordId });
+    yield* this.#store.logs.readLog(recordId, { follow: options?.follow === true, ...signalOf(options) });
+  }
+
+  async addIndirectRoot(link: string, path: StorePath): Promise<void> {
+    await addIndirectRoot(this.#store, link, path);
+  }
+
+  async addPermanentRoot(name: string, path: StorePath): Promise<void> {
+    await addPermanentRoot(this.#store, name, path);
+  }
+
+  async removeRoot(from: string): Promise<void> {
+    await this.#store.roots.remove(from);
+  }
+
+  async listRoots(): Promise<readonly Root[]> {
+    return listRoots(this.#store);
+  }
+
+  collectGarbage(options: GcOptions): Promise<GcResult> {
+    return collectGarbage(this.#store, options);
+  }
+
+  async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {
+    const { uid, pid } = this.#caller;
+    this.#core.log.info({ uid, pid }, "a client asked the daemon to end");
+    this.#core.shutdown(options.drainMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#store.leases.release(this.#owner);
+  }
+
+  /** Throws STORE_PATH_NOT_VALID. */
+  async #assertValid(paths: readonly StorePath[]): Promise<void> {
+    await this.#store.whenBelieved(paths);
+    for (const path of paths)
+      if (!this.#store.graph.has(path))
+        throw new StoreError("STORE_PATH_NOT_VALID", { path: printStorePath(this.#store.directory, path) });
+  }
+
+  #addOptions(options?: Cancellable) {
+    return { leaseOwner: this.#owner, ...signalOf(options) };
+  }
+}
+
+function signalOf(options: Cancellable | undefined): Cancellable {
+  const signal = options?.signal;
+  return signal === undefined ? {} : { signal };
+}

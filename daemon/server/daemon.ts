@@ -1,0 +1,153 @@
+/**
+ * One running daemon: the service, its socket and the connections to it. It ends when it is told to, when nobody has
+ * been connected for a while, or when its launcher has died; running builds are then given some time first.
+ */
+import type { Socket } from "node:net";
+import { ServerError } from "./errors.ts";
+import { type Listener, listen } from "./listen.ts";
+import type { LocalService } from "./local-service.ts";
+import { errorFields, type Logger } from "./logger.ts";
+import { MsgpackSession } from "./msgpack-session.ts";
+import { admit, type PeerCredentials, type TrustPolicy } from "./trust.ts";
+
+export interface DaemonOptions {
+  readonly service: LocalService;
+  readonly socket: string;
+  readonly mode: number;
+  readonly trust: TrustPolicy;
+  readonly maxConnections: number;
+  /** 0: never. */
+  readonly idleExitMs: number;
+  readonly log: Logger;
+}
+
+/** How long connections may take to get their last answers once no build runs any more. */
+const goodbyeMs = 2000;
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #sessions = new Set<MsgpackSession>();
+  readonly #stopped = Promise.withResolvers<void>();
+  #listener: Listener | undefined;
+  #isStopping = false;
+  #connectionCount = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #onSessionEnd: (() => void) | undefined;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when it has ended: the socket is gone, all connections are closed, and so is the store. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  get connections(): number {
+    return this.#sessions.size;
+  }
+
+  /** Throws SOCKET_IN_USE, SOCKET_UNUSABLE. */
+  async start(): Promise<void> {
+    const { socket, mode, log } = this.#options;
+    this.#listener = await listen({
+      socket,
+      mode,
+      onConnection: (raw, peer) => this.#welcome(raw, peer),
+      onError: (error) => log.error(errorFields(error), "a connection was not accepted"),
+    });
+    this.#watchIdle();
+  }
+
+  /** Ends it; a second call can only shorten the time that builds are given. */
+  stop(drainMs: number): void {
+    const { log, service } = this.#options;
+    if (this.#isStopping) {
+      void service.drain(drainMs);
+      return;
+    }
+    this.#isStopping = true;
+    clearTimeout(this.#idleTimer);
+    log.info({ runningBuilds: service.runningBuilds, drainMs }, "ending");
+    this.#finish(drainMs).then(this.#stopped.resolve, this.#stopped.reject);
+  }
+
+  async #finish(drainMs: number): Promise<void> {
+    const { service } = this.#options;
+    await this.#listener?.close();
+    for (const session of this.#sessions) session.stop();
+    await service.drain(drainMs);
+    await this.#whenEachSession((session) => !session.isBusy);
+    for (const session of this.#sessions) session.close();
+    await this.#whenEachSession(() => false);
+    await service[Symbol.asyncDispose]();
+  }
+
+  #welcome(raw: Socket, peer: PeerCredentials): void {
+    const { service, trust, log, maxConnections } = this.#options;
+    const caller = { ...peer, trusted: false };
+    const connection = ++this.#connectionCount;
+    const storeDirectory = service.storeDirectory;
+    let openService = () => service.forCaller(caller, `connection ${connection} (process ${peer.pid})`);
+    let refusal: unknown;
+    try {
+      Object.assign(caller, admit(trust, peer));
+      if (this.#isStopping) throw new ServerError("DAEMON_STOPPING", {});
+      if (this.#sessions.size >= maxConnections) throw new ServerError("DAEMON_FULL", { limit: maxConnections });
+    } catch (error) {
+      refusal = error;
+      openService = () => {
+        throw error;
+      };
+    }
+
+    const session: MsgpackSession = new MsgpackSession(raw, {
+      caller,
+      storeDirectory,
+      log,
+      openService,
+      onEnd: () => {
+        this.#sessions.delete(session);
+        log.debug({ connection }, "connection closed");
+        this.#onSessionEnd?.();
+        this.#watchIdle();
+      },
+    });
+    this.#sessions.add(session);
+    clearTimeout(this.#idleTimer);
+    log.debug({ connection, uid: peer.uid, pid: peer.pid }, "connection opened");
+    if (refusal instanceof ServerError) session.refuse(refusal);
+  }
+
+  /** Resolves when each session is gone or as wanted, after `goodbyeMs` in any case. */
+  async #whenEachSession(isDone: (session: MsgpackSession) => boolean): Promise<void> {
+    const deadline = Promise.withResolvers<void>();
+    const timer = setTimeout(deadline.resolve, goodbyeMs);
+    try {
+      let late = false;
+      deadline.promise.then(() => {
+        late = true;
+      });
+      while (!late && [...this.#sessions].some((session) => !isDone(session))) {
+        const change = Promise.withResolvers<void>();
+        this.#onSessionEnd = change.resolve;
+        for (const session of this.#sessions) session.onIdle = change.resolve;
+        await Promise.race([change.promise, deadline.promise]);
+      }
+    } finally {
+      clearTimeout(timer);
+      this.#onSessionEnd = undefined;
+    }
+  }
+
+  #watchIdle(): void {
+    const { idleExitMs, service, log } = this.#options;
+    clearTimeout(this.#idleTimer);
+    if (idleExitMs === 0 || this.#isStopping || this.#sessions.size > 0) return;
+    this.#idleTimer = setTimeout(() => {
+      if (this.#sessions.size > 0 || service.runningBuilds > 0) return this.#watchIdle();
+      log.info("nobody is connected any more");
+      this.stop(0);
+    }, idleExitMs);
+  }
+}

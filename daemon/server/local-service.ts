@@ -1,0 +1,213 @@
+/**
+ * The service in this process: store, launcher and scheduler put together. Each caller gets a view of its own, which
+ * knows who asks and under whose name leases are held; the daemon makes one for each connection.
+ */
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import {
+  parseStoreDirectory,
+  type StoreDirectory,
+} from "../../derivations/store-path.ts";
+import { type Launcher, startLauncher } from "../../sandbox-native/launcher.ts";
+import type { StoreLayout } from "../../store/layout.ts";
+import { openStore, type Store, type StoreNotice } from "../../store/store.ts";
+import type { BuildEvent } from "../api/events.ts";
+import type { Caller, Service, Status } from "../api/service.ts";
+import { defaultStoreDirectory } from "../api/socket-place.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { CallerService, type ServiceCore } from "./caller-service.ts";
+import { errorFields, type Logger, openLogger } from "./logger.ts";
+
+export interface LocalOptions {
+  /** Physical directory below which store and state lie. */
+  readonly root: string;
+  /** Logical; by default /cloister/store. */
+  readonly storeDirectory?: string;
+  /** Logical; by default var/cloister beside the store directory. */
+  readonly stateDirectory?: string;
+  /** How builds are kept apart; by default the strongest that this machine grants. */
+  readonly strength?: "auto" | "range" | "root" | "single";
+  /** Builds at once; by default one for each processor. */
+  readonly maxJobs?: number;
+  /** What builders are told where a request says 0; by default, and if 0, all processors. */
+  readonly cores?: number;
+  /** By default nothing is logged. */
+  readonly log?: Logger;
+}
+
+/** For the daemon, which has more than one caller. */
+export interface LocalService extends AsyncDisposable {
+  readonly storeDirectory: StoreDirectory;
+  readonly realStoreDirectory: string;
+  readonly strength: Status["strength"];
+  readonly runningBuilds: number;
+  /** Resolves when the launcher is gone: nothing can be built or written any more. */
+  readonly launcherEnded: Promise<void>;
+  /** The service as this caller has it. Disposing it gives back what `leaseOwner` holds, and nothing else. */
+  forCaller(caller: Caller, leaseOwner: string): Service;
+  /** Refuses new builds, lets running ones go on for so long, then cancels them. */
+  drain(drainMs: number): Promise<void>;
+}
+
+export interface LocalServiceOptions extends LocalOptions {
+  readonly countConnections?: () => number;
+  /** A caller asked for the end; by default builds are drained and no new ones are taken. */
+  readonly onShutdown?: (drainMs: number) => void;
+  /** Between the launcher's start and the opening of the databases. */
+  readonly onLauncherStarted?: (layout: StoreLayout) => void;
+}
+
+/**
+ * Opens a store and serves it in this process, for tools and tests. Throws STORE_IN_USE if a daemon has it, and what
+ * keeps store or launcher from opening. Disposing the service ends all builds and closes the store.
+ */
+export async function openLocal(options: LocalOptions): Promise<Service> {
+  const local = await openLocalService(options);
+  const caller: Caller = {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    pid: process.pid,
+    trusted: true,
+  };
+  const service = local.forCaller(caller, `process ${process.pid}`);
+  const release = service[Symbol.asyncDispose].bind(service);
+  return Object.assign(service, {
+    [Symbol.asyncDispose]: async () => {
+      await local.drain(0);
+      await release();
+      await local[Symbol.asyncDispose]();
+    },
+  });
+}
+
+export async function openLocalService(options: LocalServiceOptions): Promise<LocalService> {
+  const maxJobs = options.maxJobs ?? availableParallelism();
+  let launcher: Launcher | undefined;
+  const store = await openStore({
+    storeDirectory: parseStoreDirectory(options.storeDirectory ?? defaultStoreDirectory),
+    root: resolve(options.root),
+    ...(options.stateDirectory === undefined ? {} : { stateDirectory: options.stateDirectory }),
+    onNotice: (notice) => noteNotice(options.log, notice),
+    startWriter: async (layout) => {
+      launcher = await startLauncher({
+        storeDirectory: layout.realStoreDirectory,
+        stagingDirectory: layout.stagingDirectory,
+        trashDirectory: layout.trashDirectory,
+        buildsDirectory: layout.buildsDirectory,
+        strength: options.strength ?? "auto",
+        maxJobs,
+      });
+      options.onLauncherStarted?.(layout);
+      return launcher;
+    },
+  });
+  if (launcher === undefined) throw new Error("the store was opened without a launcher");
+  return new Local(store, launcher, { ...options, maxJobs });
+}
+
+class Local implements LocalService, ServiceCore {
+  readonly store: Store;
+  readonly launcher: Launcher;
+  readonly scheduler: Scheduler;
+  readonly system = systemOfThisMachine();
+  readonly startedAtMs = Date.now();
+  readonly maxJobs: number;
+  readonly log: Logger;
+  readonly #options: LocalServiceOptions;
+  readonly #building = new Set<string>();
+
+  constructor(store: Store, launcher: Launcher, options: LocalServiceOptions & { readonly maxJobs: number }) {
+    this.store = store;
+    this.launcher = launcher;
+    this.maxJobs = options.maxJobs;
+    this.log = options.log ?? openLogger("silent", { readable: false });
+    this.#options = options;
+    const cores = options.cores || availableParallelism();
+    this.scheduler = new Scheduler({ store, launcher, maxJobs: options.maxJobs, cores, system: this.system });
+  }
+
+  get storeDirectory(): StoreDirectory {
+    return this.store.directory;
+  }
+
+  get realStoreDirectory(): string {
+    return this.store.layout.realStoreDirectory;
+  }
+
+  get strength(): Status["strength"] {
+    return this.launcher.strength;
+  }
+
+  get runningBuilds(): number {
+    return this.scheduler.running;
+  }
+
+  get launcherEnded(): Promise<void> {
+    return this.launcher.closed;
+  }
+
+  get connections(): number {
+    return this.#options.countConnections?.() ?? 0;
+  }
+
+  /** A build has its record from its end on; until then its log can be asked for by the id in its events. */
+  isBuilding(recordId: string): boolean {
+    return this.#building.has(recordId);
+  }
+
+  noteEvent(event: BuildEvent): void {
+    if (event.kind === "build-started") this.#building.add(event.recordId);
+    else if (event.kind === "build-finished" && event.result.recordId !== undefined)
+      this.#building.delete(event.result.recordId);
+  }
+
+  forCaller(caller: Caller, leaseOwner: string): Service {
+    return new CallerService(this, caller, leaseOwner);
+  }
+
+  drain(drainMs: number): Promise<void> {
+    return this.scheduler.drain(drainMs);
+  }
+
+  shutdown(drainMs: number): void {
+    if (this.#options.onShutdown !== undefined) this.#options.onShutdown(drainMs);
+    else void this.drain(drainMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain(0);
+    await this.store[Symbol.asyncDispose](); // and with it the launcher
+  }
+}
+
+/** What the store does in the background and someone should know. */
+function noteNotice(log: Logger | undefined, notice: StoreNotice): void {
+  switch (notice.kind) {
+    case "path-damaged":
+      log?.error(
+        notice,
+        "a path was damaged when the machine crashed; it is not valid any more, with what refers to it",
+      );
+      return;
+    case "sync-failed":
+      log?.error(errorFields(notice.error), "what was registered could not be made durable yet; it is tried again");
+      return;
+    case "commit-unfinished":
+      log?.error(
+        { recordId: notice.recordId, ...errorFields(notice.error) },
+        "the outputs of a build are valid, but its record does not say so before the next start",
+      );
+      return;
+    case "log-failed":
+      log?.error(errorFields(notice.error), "a build's log is not whole");
+      return;
+    default:
+      notice satisfies never;
+  }
+}
+
+/** As Nix and Guix name it. */
+function systemOfThisMachine(): string {
+  const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: "x86_64", arm64: "aarch64", ia32: "i686" };
+  return `${architectures[process.arch] ?? process.arch}-linux`;
+}

@@ -1,0 +1,148 @@
+/** The `cloisterd` command: reads its configuration, opens the store, listens, and ends when it is told to. */
+import { chownSync, closeSync, mkdirSync, readdirSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CloisterError } from "../../derivations/error.ts";
+import type { StoreLayout } from "../../store/layout.ts";
+import { ProtocolError } from "../api/errors.ts";
+import { type DaemonConfig, readConfig } from "./config.ts";
+import { Daemon } from "./daemon.ts";
+import { openLocalService } from "./local-service.ts";
+import { errorFields, type Logger, openLogger } from "./logger.ts";
+import { admitsOthers } from "./trust.ts";
+
+/** The exit status: 0 it ended in order, 1 it could not start or its launcher died, 2 wrong usage, 130 interrupted. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let config: DaemonConfig | number;
+  try {
+    config = readConfig(argv, {
+      environment: process.env,
+      uid: process.getuid?.() ?? 0,
+      print: (text) => process.stdout.write(text),
+      printError: (text) => process.stderr.write(text),
+    });
+  } catch (error) {
+    if (!(error instanceof CloisterError)) throw error;
+    process.stderr.write(`cloisterd: ${error.message} [${error.code}]\n  ${error.hint}\n`);
+    return 2;
+  }
+  if (typeof config === "number") return config;
+
+  const log = openLogger(config.logLevel, { readable: !config.background && process.stderr.isTTY === true });
+  try {
+    return await serve(config, log);
+  } catch (error) {
+    const known = error instanceof CloisterError ? error : startFailure(error);
+    report(config, { ready: false, error: known.toData() });
+    if (known.code === "STORE_IN_USE" && config.background) log.info("another daemon has the store");
+    else log.fatal({ ...errorFields(known), hint: known.hint }, "the daemon did not start");
+    return 1;
+  }
+}
+
+async function serve(config: DaemonConfig, log: Logger): Promise<number> {
+  const { root, storeDirectory, stateDirectory, socket, strength, maxJobs, cores, trust, maxConnections, idleExitMs } =
+    config;
+  let daemon: Daemon | undefined;
+  const service = await openLocalService({
+    ...{ root, storeDirectory, strength, maxJobs, cores, log },
+    ...(stateDirectory === undefined ? {} : { stateDirectory }),
+    countConnections: () => daemon?.connections ?? 0,
+    onShutdown: (drainMs) => daemon?.stop(drainMs),
+    onLauncherStarted: (layout) => becomeUser(config, layout),
+  });
+  const ownUid = config.user?.uid ?? process.getuid?.() ?? 0;
+  const mode = admitsOthers(trust, ownUid) ? 0o666 : 0o600;
+  daemon = new Daemon({ service, socket, mode, trust, maxConnections, idleExitMs, log });
+  try {
+    await daemon.start();
+  } catch (error) {
+    await service[Symbol.asyncDispose]();
+    throw error;
+  }
+  const status = watchForTheEnd(daemon, service.launcherEnded, config, log);
+  log.info(
+    { socket, store: service.realStoreDirectory, strength: service.strength, maxJobs, pid: process.pid },
+    "listening",
+  );
+  report(config, { ready: true });
+  await daemon.stopped;
+  log.info("ended");
+  return status();
+}
+
+/** Resolves what the exit status is to be when the daemon has stopped. */
+function watchForTheEnd(daemon: Daemon, launcherEnded: Promise<void>, config: DaemonConfig, log: Logger): () => number {
+  let status = 0;
+  let isStopped = false;
+  daemon.stopped.finally(() => {
+    isStopped = true;
+  });
+  launcherEnded.then(() => {
+    if (isStopped) return;
+    log.fatal("the launcher died; builds that were running are lost, and the next daemon starts another one");
+    status = 1;
+    daemon.stop(0);
+  });
+
+  let interrupts = 0;
+  process.on("SIGINT", () => {
+    if (++interrupts > 1) process.exit(130); // the launcher ends with us, and all jails with it
+    status = 130;
+    log.info("interrupted; once more to leave at once");
+    daemon.stop(0);
+  });
+  process.on("SIGTERM", () => {
+    log.info({ drainMs: config.drainMs }, "asked to end");
+    daemon.stop(config.drainMs);
+  });
+  process.on("SIGHUP", () => {
+    // A terminal that was closed: a daemon in its foreground ends with it.
+    if (!config.background) daemon.stop(config.drainMs);
+  });
+  return () => status;
+}
+
+/** Says on the descriptor that was given for it how the start went; whoever started us reads until it is closed. */
+function report(config: DaemonConfig, words: object): void {
+  if (config.readyDescriptor === undefined) return;
+  try {
+    writeSync(
+      config.readyDescriptor,
+      JSON.stringify(words, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)),
+    );
+    closeSync(config.readyDescriptor);
+  } catch {
+    // Whoever started us is gone; others may still come.
+  }
+}
+
+/**
+ * Started by root for another user: the launcher, which keeps root's rights, runs by now. The state directory becomes
+ * that user's, except for what the launcher writes, and so do we, before anything from a socket is read.
+ */
+function becomeUser({ user, socket }: DaemonConfig, layout: StoreLayout): void {
+  if (user === undefined) return;
+  const { uid, gid } = user;
+  const launchers = new Set([layout.stagingDirectory, layout.trashDirectory, layout.buildsDirectory]);
+  giveAway(layout.stateDirectory, launchers, uid, gid);
+  mkdirSync(dirname(socket), { recursive: true });
+  chownSync(dirname(socket), uid, gid);
+  process.setgroups?.([gid]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+function giveAway(directory: string, except: ReadonlySet<string>, uid: number, gid: number): void {
+  chownSync(directory, uid, gid);
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (except.has(path)) continue;
+    if (entry.isDirectory()) giveAway(path, except, uid, gid);
+    else if (entry.isFile()) chownSync(path, uid, gid);
+  }
+}
+
+function startFailure(error: unknown): CloisterError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new ProtocolError("INTERNAL_ERROR", { method: "starting the daemon", reason }, { cause: error });
+}
