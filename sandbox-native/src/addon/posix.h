@@ -1,0 +1,9 @@
+#pragma once
+
+#include <napi.h>
+
+namespace cloister {
+
+void InitPosix(Napi::Env env, Napi::Object exports);
+
+}  // namespace cloister
