@@ -1,0 +1,192 @@
+/**
+ * The story of one build, from a derivation whose inputs are all valid to outputs that are registered, or to an error:
+ * resolve the inputs, make the jail's order, hand it to the launcher, look at what came out, commit it in one call.
+ */
+import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { Derivation } from "../../derivations/derivation.ts";
+import { CloisterError } from "../../derivations/error.ts";
+import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import { commitOutputs } from "../../store/commit-outputs.ts";
+import type { BuildEvent } from "../api/events.ts";
+import type { Caller } from "../api/service.ts";
+import { BuildLog } from "./build-log.ts";
+import type { BuildContext, Subject } from "./context.ts";
+import { checkDeterminism } from "./determinism-check.ts";
+import { endingError } from "./ending.ts";
+import { BuildError } from "./errors.ts";
+import { findInputClosure, makeBuildable } from "./inputs.ts";
+import { type PrepareOptions, type PreparedBuild, prepareBuild } from "./jail-for.ts";
+import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
+import { settleOutputs } from "./outputs.ts";
+import { makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
+import { checkReferences } from "./reference-checks.ts";
+import type { SettleContext, SettledOutput } from "./settled-output.ts";
+
+export interface BuildDerivationOptions extends PrepareOptions {
+  /** "check": the outputs are valid; they are built once more and compared. */
+  readonly mode: "normal" | "check";
+  /** Who asked first. */
+  readonly caller?: Pick<Caller, "uid">;
+  readonly signal?: AbortSignal;
+  readonly onEvent: (event: BuildEvent & { kind: "build-started" | "build-log" }) => void;
+  /** Called with paths before they are made, on whoever's behalf it is that the build runs. */
+  readonly hold: (paths: Iterable<StorePath>) => void;
+  /** Under which what is added on the way is held. */
+  readonly leaseOwner: string;
+}
+
+/** How a build ended, and the last lines of its log where it failed. */
+export interface BuildOutcome {
+  readonly result: BuildResult;
+  readonly lastLogLines: readonly Uint8Array[];
+}
+
+/**
+ * Builds a derivation whose inputs are valid. What goes wrong with the build is in the result; only mistakes of ours are
+ * thrown. The caller holds leases on the derivation and its inputs.
+ */
+export async function buildDerivation(
+  context: BuildContext,
+  drvPath: StorePath,
+  derivation: Derivation,
+  options: BuildDerivationOptions,
+): Promise<BuildOutcome> {
+  const { store } = context;
+  const subject: Subject = { drvPath: printStorePath(store.directory, drvPath), name: derivation.name };
+  try {
+    if (options.signal?.aborted) throw new BuildError("BUILD_CANCELLED", subject);
+    const buildable = await makeBuildable(context, subject, { drvPath, derivation }, options.leaseOwner);
+    const valid = findValidOutputs(store, drvPath, derivation) ?? (await adoptOutputs(store, drvPath, buildable));
+    if (valid !== undefined && options.mode === "normal")
+      return { result: { drvPath, status: "already-valid", outputs: valid }, lastLogLines: [] };
+
+    if (store.doubtedPaths > 0) await store.whenBelieved(findInputClosure(context, subject, buildable.derivation));
+    const build = prepareBuild(context, subject, buildable, options);
+    const firsts = new Map(Object.entries(valid ?? {}));
+    return await runBuild(context, { subject, drvPath, build, firsts }, options);
+  } catch (error) {
+    if (!(error instanceof CloisterError)) throw error;
+    const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
+    return { result: { drvPath, status, outputs: {}, error: error.toData() }, lastLogLines: [] };
+  }
+}
+
+/** One build that is about to run. */
+interface Run {
+  readonly subject: Subject;
+  /** The derivation that was asked for; `build` is of what it was resolved to. */
+  readonly drvPath: StorePath;
+  readonly build: PreparedBuild;
+  /** For a check: the outputs that are there, by id. */
+  readonly firsts: ReadonlyMap<string, StorePath>;
+}
+
+async function runBuild(context: BuildContext, run: Run, options: BuildDerivationOptions): Promise<BuildOutcome> {
+  const { store, launcher, settings } = context;
+  const { drvPath, build } = run;
+  const { name } = build.derivation;
+  const recordId = makeRecordId();
+  const subject = { ...run.subject, recordId };
+  const startedAt = performance.now();
+  const start: RecordStart = {
+    id: recordId,
+    drvPath,
+    build,
+    ...(options.caller && { user: options.caller }),
+    startedAtMs: Date.now(),
+    strength: launcher.strength,
+  };
+  const log = new BuildLog(store, recordId);
+  const onLog = (bytes: Uint8Array) => {
+    log.write(bytes);
+    options.onEvent({ kind: "build-log", drvPath, name, bytes });
+  };
+  const recordOf = (status: BuildRecord["status"], end: Omit<RecordEnd, "answer" | "logFile"> = {}) =>
+    makeRecord(start, status, { ...end, answer, logFile: log.file });
+  const resultOf = (result: Pick<BuildResult, "status" | "outputs" | "error">): BuildResult => ({
+    ...{ drvPath, recordId, wallMs: performance.now() - startedAt },
+    ...result,
+  });
+  options.onEvent({ kind: "build-started", drvPath, name, recordId });
+
+  // Only a build that lasts can be asked about while it runs, or be cut off: the others save themselves this write.
+  const stillRunning = setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs);
+  const leftovers: Leftovers = { staged: new Set(), view: undefined };
+  let answer: BuildAnswer | undefined;
+  try {
+    answer = await launcher.build(build.order, { onLog, ...(options.signal && { signal: options.signal }) });
+    clearTimeout(stillRunning);
+    leftovers.view = answer.view;
+    for (const output of answer.outputs) if (output.kind === "sealed") leftovers.staged.add(output.stagingName);
+    const failure = endingError(subject, build, answer.ending, { ...options, logLimitBytes: settings.logLimitBytes });
+    if (failure !== undefined) throw failure;
+
+    const settleContext: SettleContext = { ...context, subject, staged: leftovers.staged };
+    const outputs = await settleOutputs(settleContext, build, answer);
+    checkReferences(settleContext, build, outputs);
+    const record = recordOf("done", { outputs });
+    if (options.mode === "check") {
+      await checkDeterminism(settleContext, run.firsts, outputs);
+      store.records.insert(record);
+    } else {
+      options.hold(outputs.map(({ info }) => info.path));
+      await commit(context, run, { record, outputs, leftovers });
+    }
+    await discard(context, leftovers);
+    return { result: resultOf({ status: "built", outputs: pathsOf(outputs) }), lastLogLines: [] };
+  } catch (error) {
+    clearTimeout(stillRunning);
+    await discard(context, leftovers);
+    if (!(error instanceof CloisterError)) throw error;
+    const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
+    store.records.insert(recordOf(status, { error: error.toData() }));
+    const result = resultOf({ status, outputs: {}, error: error.toData() });
+    return { result, lastLogLines: log.lastLines(settings.lastLogLines) };
+  } finally {
+    log.close();
+  }
+}
+
+const recordAfterMs = 200;
+
+/** What a build has in the launcher's staging: the names, and the view that they were made in, while it is not given back. */
+interface Leftovers {
+  readonly staged: Set<string>;
+  view: string | undefined;
+}
+
+interface Made {
+  readonly record: BuildRecord;
+  readonly outputs: readonly SettledOutput[];
+  readonly leftovers: Leftovers;
+}
+
+/** The one call after which the outputs are valid. */
+async function commit({ store }: BuildContext, { drvPath, build }: Run, made: Made): Promise<void> {
+  const { record, outputs, leftovers } = made;
+  const releaseViews = leftovers.view === undefined ? [] : [leftovers.view];
+  leftovers.view = undefined; // it is the commit's from here on, whether it succeeds or not, and so is what it moves
+  for (const { stagingName } of outputs) leftovers.staged.delete(stagingName);
+  await commitOutputs(store, {
+    record,
+    outputs: outputs.map(({ id, info, stagingName }) => ({ info, stagingName, outputId: id, drvPath: build.drvPath })),
+    releaseViews,
+  });
+  if (build.drvPath !== drvPath) await noteOutputs(store, drvPath, pathsOf(outputs));
+}
+
+/** Removes what a build has left in staging, such as an output before it was rewritten, and gives its view back. */
+async function discard({ launcher }: BuildContext, { staged, view }: Leftovers): Promise<void> {
+  if (staged.size === 0 && view === undefined) return;
+  try {
+    await launcher.discard([...staged], view === undefined ? [] : [view]);
+  } catch (error) {
+    if (!(error instanceof CloisterError)) throw error; // else the launcher is gone, and the next one sweeps at its start
+  }
+}
+
+function pathsOf(outputs: readonly SettledOutput[]): Record<string, StorePath> {
+  return Object.fromEntries(outputs.map(({ id, info }) => [id, info.path]));
+}

@@ -1,0 +1,59 @@
+/** How a builder ended, as an error unless it ended well. */
+import { constants } from "node:os";
+import { text } from "../../derivations/bytes.ts";
+import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import type { Subject } from "./context.ts";
+import { BuildError } from "./errors.ts";
+import type { PreparedBuild } from "./jail-for.ts";
+
+export interface Limits {
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly logLimitBytes: number;
+}
+
+/** Undefined if the builder exited with status 0. */
+export function endingError(
+  subject: Subject & { readonly recordId: string },
+  build: PreparedBuild,
+  ending: BuildAnswer["ending"],
+  limits: Limits,
+) {
+  switch (ending.kind) {
+    case "exited":
+      return ending.code === 0 ? undefined : new BuildError("BUILD_FAILED_EXIT", { ...subject, code: ending.code });
+    case "signalled":
+      return new BuildError("BUILD_FAILED_SIGNAL", {
+        ...subject,
+        signal: ending.signal,
+        signalName: nameOfSignal(ending.signal),
+      });
+    case "timed-out":
+      return new BuildError("BUILD_TIMED_OUT", { ...subject, limitMs: limits.timeoutMs });
+    case "silent":
+      return new BuildError("BUILD_SILENT", { ...subject, limitMs: limits.silenceMs });
+    case "log-limit":
+      return new BuildError("BUILD_LOG_TOO_LONG", { ...subject, limitBytes: limits.logLimitBytes });
+    case "cancelled":
+      return new BuildError("BUILD_CANCELLED", subject);
+    case "setup-failed":
+      return new BuildError("BUILD_JAIL_FAILED", {
+        ...subject,
+        step: ending.step,
+        errnoName: ending.errnoName,
+        path: ending.path,
+      });
+    case "exec-failed":
+      return new BuildError("BUILD_BUILDER_NOT_EXECUTABLE", {
+        ...subject,
+        errnoName: ending.errnoName,
+        path: ending.path === "" ? text(build.order.spec.builder) : ending.path,
+      });
+    default:
+      return ending satisfies never;
+  }
+}
+
+function nameOfSignal(signal: number): string {
+  return Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? "unknown";
+}

@@ -1,0 +1,201 @@
+/** From a derivation to the order that the launcher gets: what the jail holds, and what is to be made of what comes out. */
+import { Buffer } from "node:buffer";
+import { bytes, text } from "../../derivations/bytes.ts";
+import { outputPathOf } from "../../derivations/derivation.ts";
+import type { FloatingOutput, Output } from "../../derivations/output.ts";
+import { makePlaceholder, makeScratchPath, makeScratchPathFor } from "../../derivations/placeholder.ts";
+import { hashPartOf, parseFullStorePath, printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { BuildOrder } from "../../sandbox-native/launcher.ts";
+import { type BuildAttributes, readAttributes } from "./attributes.ts";
+import { type BuildContext, type Subject, supportedSystems } from "./context.ts";
+import { buildDirectoryInside, makeSurroundings } from "./environment.ts";
+import { BuildError } from "./errors.ts";
+import { type Buildable, findInputClosure } from "./inputs.ts";
+import { makeGraphFiles, makeGraphObjects } from "./references-graph.ts";
+import { makeReplacements, type Replacements, replaceBytes } from "./replace-bytes.ts";
+
+/** An output of the build that is to come. */
+export interface PlannedOutput {
+  readonly id: string;
+  readonly output: Output;
+  /** Where the builder makes it. */
+  readonly scratchPath: StorePath;
+  /** Unknown for a floating output until it was built. */
+  readonly finalPath?: StorePath;
+}
+
+export interface PreparedBuild extends Buildable {
+  readonly attributes: BuildAttributes;
+  /** All that the builder may see, dependencies first. */
+  readonly inputs: readonly StorePath[];
+  readonly world?: StorePath;
+  readonly outputs: readonly PlannedOutput[];
+  readonly environment: ReadonlyMap<string, Uint8Array>;
+  readonly order: BuildOrder;
+}
+
+export interface PrepareOptions {
+  readonly cores: number;
+  /** 0: none. */
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+}
+
+/**
+ * All of the inputs must be valid. Throws BUILD_SYSTEM_UNSUPPORTED, BUILD_FEATURE_UNSUPPORTED, BUILD_BUILTIN_UNSUPPORTED,
+ * BUILD_ATTRIBUTE_INVALID, BUILD_INPUT_MISSING, BUILD_WORLD_NOT_INPUT, BUILD_WORLD_NOT_ADMITTED.
+ */
+export function prepareBuild(
+  context: BuildContext,
+  subject: Subject,
+  buildable: Buildable,
+  options: PrepareOptions,
+): PreparedBuild {
+  const { store, settings } = context;
+  const { directory } = store;
+  const { drvPath, derivation } = buildable;
+  const attributes = readAttributes(subject.drvPath, derivation);
+  assertSupported(context, subject, buildable, attributes);
+
+  const inputs = findInputClosure(context, subject, derivation);
+  const inputSet = new Set(inputs);
+  const world = findWorld(context, subject, attributes, inputSet, derivation.outputs.values());
+  const outputs = planOutputs(context, buildable, inputSet);
+
+  const outputPaths = new Map(outputs.map(({ id, scratchPath }) => [id, printStorePath(directory, scratchPath)]));
+  const replacements = makeReplacements(Array.from(outputPaths, ([id, path]) => [makePlaceholder(id), path]));
+  const isPlain = attributes.structured === undefined;
+  const exports = attributes.graphExports;
+  const { environment, files } = makeSurroundings({
+    storeDirectory: directory,
+    derivation,
+    attributes,
+    cores: options.cores,
+    replacements,
+    outputPaths,
+    impureEnvironment: settings.impureEnvironment,
+    graphs: isPlain || exports.length === 0 ? {} : makeGraphObjects(context, subject, exports, inputSet),
+  });
+  const graphFiles = isPlain && exports.length > 0 ? makeGraphFiles(context, subject, exports, inputSet) : [];
+  const { builder, args } = replaceInCommand(buildable, replacements);
+
+  const order: BuildOrder = {
+    spec: {
+      storeDirectory: directory,
+      inputs,
+      ...(world === undefined ? {} : { world }),
+      outputs: outputs.map(({ scratchPath }) => scratchPath),
+      builder,
+      argv0: builder.subarray(builder.lastIndexOf(slash) + 1),
+      args,
+      environment: Array.from(environment, ([name, value]) => Buffer.concat([bytes(`${name}=`), value])),
+      buildDirectory: { inside: buildDirectoryInside, ...settings.buildDirectory },
+      files: [...files, ...graphFiles],
+      uid: 1000,
+      gid: 100,
+      hostName: "localhost",
+      network: "none",
+      personality: derivation.system === "i686-linux" && settings.system !== "i686-linux" ? "linux32" : "linux",
+      umask: 0o022,
+      limits: {
+        wallTimeMs: options.timeoutMs,
+        silenceMs: options.silenceMs,
+        logBytes: settings.logLimitBytes,
+        rlimits: [{ resource: "core", soft: 0n, hard: 0n }],
+      },
+    },
+    candidates: [...inputs.map(hashPartOf), ...outputs.map(({ scratchPath }) => hashPartOf(scratchPath))],
+    outputs: outputs.map(({ scratchPath, output }) => ({ name: scratchPath, ...hashesToMake(output) })),
+  };
+  return {
+    drvPath,
+    derivation,
+    attributes,
+    inputs,
+    ...(world === undefined ? {} : { world }),
+    outputs,
+    environment,
+    order,
+  };
+}
+
+const slash = 0x2f;
+
+function assertSupported(
+  { settings }: BuildContext,
+  subject: Subject,
+  { derivation }: Buildable,
+  attributes: BuildAttributes,
+): void {
+  const builder = text(derivation.builder);
+  if (builder.startsWith("builtin:")) throw new BuildError("BUILD_BUILTIN_UNSUPPORTED", { ...subject, builder });
+
+  const supported = supportedSystems(settings.system);
+  const { system } = derivation;
+  if (!supported.includes(system)) throw new BuildError("BUILD_SYSTEM_UNSUPPORTED", { ...subject, system, supported });
+
+  const features = attributes.requiredSystemFeatures.filter((feature) => !settings.systemFeatures.includes(feature));
+  if (features.length > 0)
+    throw new BuildError("BUILD_FEATURE_UNSUPPORTED", { ...subject, features, supported: settings.systemFeatures });
+}
+
+function findWorld(
+  { store }: BuildContext,
+  subject: Subject,
+  attributes: BuildAttributes,
+  inputs: ReadonlySet<StorePath>,
+  outputs: Iterable<Output>,
+): StorePath | undefined {
+  const { world } = attributes;
+  if (world === undefined) return undefined;
+
+  let path: StorePath;
+  try {
+    path = parseFullStorePath(store.directory, world);
+  } catch (cause) {
+    throw new BuildError("BUILD_WORLD_NOT_INPUT", { ...subject, world }, { cause });
+  }
+  if (!inputs.has(path)) throw new BuildError("BUILD_WORLD_NOT_INPUT", { ...subject, world });
+  if (attributes.standalone) return path;
+  for (const output of outputs) {
+    if (output.kind !== "floating" || admitsReferences(output)) continue;
+    const form = `${output.method} ${output.algorithm} hash`;
+    throw new BuildError("BUILD_WORLD_NOT_ADMITTED", { ...subject, world, form });
+  }
+  return path;
+}
+
+function admitsReferences({ method, algorithm }: FloatingOutput): boolean {
+  return algorithm === "sha256" && method !== "flat";
+}
+
+/** A path that the builder sees as an input cannot be made by it: such an output (of a check) is made elsewhere. */
+function planOutputs({ store }: BuildContext, { drvPath, derivation }: Buildable, inputs: ReadonlySet<StorePath>) {
+  const outputs: PlannedOutput[] = [];
+  for (const [id, output] of derivation.outputs) {
+    const finalPath = outputPathOf(store.directory, derivation, id);
+    if (finalPath === undefined) {
+      outputs.push({ id, output, scratchPath: makeScratchPath(store.directory, drvPath, id) });
+      continue;
+    }
+    const isInput = inputs.has(finalPath);
+    const scratchPath = isInput ? makeScratchPathFor(store.directory, drvPath, finalPath) : finalPath;
+    outputs.push({ id, output, scratchPath, finalPath });
+  }
+  return outputs;
+}
+
+function replaceInCommand({ derivation }: Buildable, replacements: Replacements) {
+  return {
+    builder: replaceBytes(derivation.builder, replacements),
+    args: derivation.args.map((argument) => replaceBytes(argument, replacements)),
+  };
+}
+
+/** The hashes that the launcher makes besides the NAR's. */
+function hashesToMake(output: Output): Pick<BuildOrder["outputs"][number], "hash" | "moduloSelf"> {
+  if (output.kind !== "fixed" && output.kind !== "floating") return {};
+  const method = output.method === "recursive" ? "recursive" : "flat"; // a text is one file, too
+  if (output.kind === "fixed") return { hash: { method, algorithm: output.hash.algorithm } };
+  return { hash: { method, algorithm: output.algorithm }, moduloSelf: true };
+}

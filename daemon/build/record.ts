@@ -1,0 +1,88 @@
+/** The record of a build: who, when, how long, how much, from what, to what. */
+import { randomBytes } from "node:crypto";
+import { encodeBase32 } from "../../derivations/base32.ts";
+import type { BuildRecord, BuildResources, BuiltOutput } from "../../derivations/build-record.ts";
+import { text } from "../../derivations/bytes.ts";
+import type { ErrorData } from "../../derivations/error.ts";
+import { printHash } from "../../derivations/hash.ts";
+import type { StorePath } from "../../derivations/store-path.ts";
+import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import type { PreparedBuild } from "./jail-for.ts";
+import type { SettledOutput } from "./settled-output.ts";
+
+/** A new id: 16 base-32 digits, which no two builds share. It is also the name of the build's log. */
+export function makeRecordId(): string {
+  return encodeBase32(randomBytes(10));
+}
+
+/** What is known when a build starts. */
+export interface RecordStart {
+  readonly id: string;
+  readonly drvPath: StorePath;
+  readonly build: PreparedBuild;
+  readonly user?: { readonly uid: number };
+  readonly startedAtMs: number;
+  readonly strength: string;
+}
+
+/** What is known of how it went: nothing of it while it runs. */
+export interface RecordEnd {
+  /** Absent if the launcher gave none. */
+  readonly answer?: BuildAnswer | undefined;
+  readonly outputs?: readonly SettledOutput[];
+  readonly error?: ErrorData;
+  readonly logFile?: string | undefined;
+}
+
+export function makeRecord(start: RecordStart, status: BuildRecord["status"], end: RecordEnd): BuildRecord {
+  const { build } = start;
+  const { ending } = end.answer ?? {};
+  return {
+    id: start.id,
+    drvPath: start.drvPath,
+    name: build.derivation.name,
+    ...(start.user && { user: { uid: start.user.uid } }),
+    status,
+    startedAtMs: start.startedAtMs,
+    ...(status !== "building" && { stoppedAtMs: Date.now() }),
+    command: [text(build.order.spec.builder), ...build.order.spec.args.map(text)],
+    environment: Object.fromEntries(Array.from(build.environment, ([name, value]) => [name, text(value)])),
+    inputs: build.inputs,
+    ...(build.world !== undefined && { world: build.world }),
+    strength: start.strength,
+    ...(ending?.kind === "exited" && { exitStatus: ending.code }),
+    ...(ending?.kind === "signalled" && { signal: ending.signal }),
+    ...(end.error && { error: withoutBigints(end.error) }),
+    outputs: Object.fromEntries((end.outputs ?? []).map((output) => [output.id, describe(output)])),
+    resources: end.answer === undefined ? noResources : resourcesOf(end.answer),
+    ...(end.logFile !== undefined && { logFile: end.logFile }),
+  };
+}
+
+const noResources: BuildResources = {
+  cpuUserMicroseconds: 0,
+  cpuSystemMicroseconds: 0,
+  maxResidentBytes: 0,
+  wallMicroseconds: 0,
+};
+
+function resourcesOf({ resources }: BuildAnswer): BuildResources {
+  return {
+    cpuUserMicroseconds: resources.cpuUserMicroseconds,
+    cpuSystemMicroseconds: resources.cpuSystemMicroseconds,
+    maxResidentBytes: resources.maxResidentBytes,
+    wallMicroseconds: resources.wallMicroseconds,
+  };
+}
+
+function describe({ info }: SettledOutput): BuiltOutput {
+  return { path: info.path, narHash: printHash(info.narHash, "base32"), narSize: Number(info.narSize) };
+}
+
+/** A record is kept as JSON, which has no such numbers; errors of the layers below may. */
+function withoutBigints(error: ErrorData): ErrorData {
+  const details = Object.entries(error.details).map(
+    ([name, value]) => [name, typeof value === "bigint" ? String(value) : value] as const,
+  );
+  return { ...error, details: Object.fromEntries(details) };
+}

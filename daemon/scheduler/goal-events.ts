@@ -1,0 +1,74 @@
+/**
+ * The events of one running build, for all who want it: who comes late gets them from the beginning, out of memory or,
+ * where the log is long, out of its file, and then the rest as it comes.
+ */
+import type { BuildEvent } from "../api/events.ts";
+
+export type Listener = (event: BuildEvent) => void;
+
+/** Reads a log from its beginning; only whole pieces as they come, of which more may follow while they are read. */
+export type ReadLog = (recordId: string) => AsyncIterable<Uint8Array>;
+
+/** How much of a log is kept in memory for those who come late, in bytes. */
+const keptBytes = 1024 * 1024;
+
+export class GoalEvents {
+  readonly #readLog: ReadLog;
+  /** A listener that is still being told of the past has a queue of what has come since. */
+  readonly #listeners = new Map<Listener, BuildEvent[] | undefined>();
+  #started: (BuildEvent & { kind: "build-started" }) | undefined;
+  #log: (BuildEvent & { kind: "build-log" })[] = [];
+  #logBytes = 0;
+
+  constructor(readLog: ReadLog) {
+    this.#readLog = readLog;
+  }
+
+  emit(event: BuildEvent): void {
+    if (event.kind === "build-started") this.#started = event;
+    if (event.kind === "build-log") {
+      this.#logBytes += event.bytes.length;
+      if (this.#logBytes <= keptBytes) this.#log.push(event);
+      else this.#log = []; // it is in the file
+    }
+    for (const [listener, queue] of this.#listeners) {
+      if (queue === undefined) listener(event);
+      else queue.push(event);
+    }
+  }
+
+  /** Resolves when the listener has been told of all that was before it came. */
+  async join(listener: Listener): Promise<void> {
+    if (this.#started !== undefined) listener(this.#started);
+    if (this.#logBytes <= keptBytes) {
+      for (const event of this.#log) listener(event);
+      this.#listeners.set(listener, undefined);
+      return;
+    }
+    const queue: BuildEvent[] = [];
+    this.#listeners.set(listener, queue);
+    try {
+      await this.#replay(listener, this.#logBytes);
+    } finally {
+      for (const event of queue) listener(event);
+      if (this.#listeners.has(listener)) this.#listeners.set(listener, undefined);
+    }
+  }
+
+  leave(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  async #replay(listener: Listener, byteCount: number): Promise<void> {
+    if (this.#started === undefined) return;
+    const { drvPath, name, recordId } = this.#started;
+    let left = byteCount;
+    for await (const chunk of this.#readLog(recordId)) {
+      if (!this.#listeners.has(listener)) return;
+      const bytes = chunk.length > left ? chunk.subarray(0, left) : chunk;
+      listener({ kind: "build-log", drvPath, name, bytes });
+      left -= bytes.length;
+      if (left <= 0) return;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** One request as the scheduler keeps it: what it asked for, what became of it so far, and whom to tell. */
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { StorePath } from "../../derivations/store-path.ts";
+import type { BuildEvent } from "../api/events.ts";
+import type { BuildOptions, Caller } from "../api/service.ts";
+import type { BuildGoal, GoalKey } from "./plan.ts";
+
+export class Request {
+  /** Under which its inputs and outputs are held while it lasts. */
+  readonly leaseOwner: string;
+  readonly options: BuildOptions & { readonly caller?: Caller };
+  readonly tell: (event: BuildEvent) => void;
+  readonly #goals = new Map<GoalKey, BuildGoal>();
+  readonly #results = new Map<GoalKey, BuildResult>();
+  readonly #before: Promise<void>[] = [];
+  #onSettled: (() => void) | undefined;
+  #listenerFailure: { readonly error: unknown } | undefined;
+
+  constructor(leaseOwner: string, options: BuildOptions & { readonly caller?: Caller }) {
+    this.leaseOwner = leaseOwner;
+    this.options = options;
+    this.tell = (event) => this.#tell(event);
+  }
+
+  get keepGoing(): boolean {
+    return this.options.keepGoing;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.options.signal;
+  }
+
+  /** A goal whose result this request waits for; `caughtUp` resolves when the request was told of all before it came. */
+  expect(goal: BuildGoal, caughtUp: Promise<void>): void {
+    this.#goals.set(goal.key, goal);
+    this.waitFor(caughtUp);
+  }
+
+  /** Not settled before this has ended. */
+  waitFor(ended: Promise<void>): void {
+    this.#before.push(ended);
+  }
+
+  goalOf(key: GoalKey): BuildGoal {
+    const goal = this.#goals.get(key);
+    if (goal === undefined) throw new Error(`the request never asked for ${key}`);
+    return goal;
+  }
+
+  /** The first result of a goal counts. */
+  settle(key: GoalKey, result: BuildResult): void {
+    if (!this.#results.has(key)) this.#results.set(key, result);
+    if (this.#results.size === this.#goals.size) this.#onSettled?.();
+  }
+
+  /**
+   * Resolves when all goals have a result and all that had to end has ended. Throws what the request's own listener
+   * threw: others that want the same builds go on.
+   */
+  async whenSettled(): Promise<void> {
+    if (this.#results.size < this.#goals.size)
+      await new Promise<void>((resolve) => {
+        this.#onSettled = resolve;
+      });
+    while (this.#before.length > 0) await Promise.all(this.#before.splice(0));
+    if (this.#listenerFailure !== undefined) throw this.#listenerFailure.error;
+  }
+
+  /** Of the outputs only those that were asked for. */
+  resultOf(key: GoalKey, outputIds: readonly string[]): BuildResult {
+    const result = this.#results.get(key);
+    if (result === undefined) throw new Error(`${key} has no result, though the request is settled`);
+    const outputs: Record<string, StorePath> = {};
+    for (const id of outputIds) {
+      const path = result.outputs[id];
+      if (path !== undefined) outputs[id] = path;
+    }
+    return { ...result, outputs };
+  }
+
+  #tell(event: BuildEvent): void {
+    if (this.#listenerFailure !== undefined) return;
+    try {
+      this.options.onEvent?.(event);
+    } catch (error) {
+      this.#listenerFailure = { error };
+    }
+  }
+}

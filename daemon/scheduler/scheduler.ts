@@ -1,0 +1,272 @@
+/**
+ * Runs the goals of all requests: each derivation is built once however many ask, at most so many at a time, and whoever
+ * asked is told of it. What comes when is decided by the goal graph; here it is done.
+ */
+import type { BuildResult } from "../../derivations/build-result.ts";
+import type { DerivedPath } from "../../derivations/derived-path.ts";
+import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { Launcher } from "../../sandbox-native/launcher.ts";
+import type { Store } from "../../store/store.ts";
+import type { BuildOptions, Caller } from "../api/service.ts";
+import { type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
+import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
+import { BuildError } from "../build/errors.ts";
+import { GoalEvents } from "./goal-events.ts";
+import { GoalGraph } from "./goal-graph.ts";
+import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";
+import { Request } from "./request.ts";
+
+export interface SchedulerOptions {
+  readonly store: Store;
+  readonly launcher: Launcher;
+  /** How many builds may run at the same time. */
+  readonly maxJobs: number;
+  /** What a builder is told by `NIX_BUILD_CORES` where the request says 0: the machine's processors. */
+  readonly cores: number;
+  readonly system: string;
+  readonly settings?: Partial<Omit<BuildSettings, "system">>;
+}
+
+export interface RequestOptions extends BuildOptions {
+  readonly caller?: Caller;
+  /** Who holds the targets' outputs after the request, such as a connection. */
+  readonly owner: string;
+}
+
+/** A goal that runs, or will: there is one for each goal of the graph. */
+interface Run {
+  readonly goal: BuildGoal;
+  readonly first: Request;
+  readonly events: GoalEvents;
+  readonly abort: AbortController;
+  /** Resolves when the run is over and all have been told. */
+  ended?: Promise<void>;
+}
+
+export class Scheduler {
+  readonly #context: BuildContext;
+  readonly #maxJobs: number;
+  readonly #cores: number;
+  readonly #graph = new GoalGraph<GoalKey, Request>();
+  /** Of the goals in the graph; a goal that is being cancelled has left it already. */
+  readonly #runs = new Map<GoalKey, Run>();
+  readonly #requests = new Set<Request>();
+  /** Everything that runs, the unwanted too. */
+  readonly #running = new Set<Run>();
+  #requestCount = 0;
+  #isDraining = false;
+
+  constructor(options: SchedulerOptions) {
+    const { store, launcher, system, settings } = options;
+    this.#context = {
+      store,
+      launcher,
+      settings: { ...defaultBuildSettings, ...settings, system },
+    };
+    this.#maxJobs = options.maxJobs;
+    this.#cores = options.cores;
+  }
+
+  /** Builds that run now. */
+  get running(): number {
+    return this.#graph.running;
+  }
+
+  /** Builds that are asked for and do not run yet. */
+  get waiting(): number {
+    return this.#graph.waiting;
+  }
+
+  /**
+   * Makes the targets valid: one result for each, in their order. What goes wrong with a build is in its result. Throws
+   * BUILD_DAEMON_STOPPING, and the signal's reason once what ran for this request alone has ended.
+   */
+  async build(targets: readonly DerivedPath[], options: RequestOptions): Promise<BuildResult[]> {
+    if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
+    options.signal?.throwIfAborted();
+    const { store } = this.#context;
+    this.#requestCount += 1;
+    const request = new Request(`${options.owner}/build-${this.#requestCount}`, options);
+    const hold = (paths: Iterable<StorePath>) => void store.leases.hold(request.leaseOwner, paths);
+    try {
+      const plan = await makePlan(this.#context, targets, { mode: options.mode, hold, pause });
+      options.signal?.throwIfAborted();
+      if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
+      request.tell({
+        kind: "plan",
+        toBuild: plan.goals.map(({ drvPath, derivation }) => ({ drvPath, name: derivation.name })),
+        alreadyValid: plan.alreadyValid,
+      });
+      if (plan.goals.length > 0) await this.#runRequest(request, plan);
+      const results = plan.targets.map((target) =>
+        target.kind === "settled" ? target.result : request.resultOf(target.key, target.outputIds),
+      );
+      for (const { outputs } of results) store.leases.hold(options.owner, Object.values(outputs));
+      return results;
+    } finally {
+      store.leases.release(request.leaseOwner);
+    }
+  }
+
+  /** Takes no new work and starts no build; lets those that run go on for so long, then cancels them. */
+  async drain(drainMs: number): Promise<void> {
+    this.#isDraining = true;
+    await Promise.race([this.#whenIdle(), timeout(drainMs)]);
+    for (const request of [...this.#requests]) this.#stop(request);
+    await this.#whenIdle();
+  }
+
+  async #runRequest(request: Request, plan: Plan): Promise<void> {
+    const onAbort = () => this.#stop(request);
+    request.signal?.addEventListener("abort", onAbort, { once: true });
+    this.#requests.add(request);
+    try {
+      this.#graph.add(request, plan.goals);
+      for (const goal of plan.goals) this.#join(request, goal);
+      this.#pump();
+      await request.whenSettled();
+    } finally {
+      this.#requests.delete(request);
+      request.signal?.removeEventListener("abort", onAbort);
+    }
+    request.signal?.throwIfAborted();
+  }
+
+  #join(request: Request, goal: BuildGoal): void {
+    let run = this.#runs.get(goal.key);
+    if (run === undefined) {
+      const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId);
+      run = { goal, first: request, events: new GoalEvents(readLog), abort: new AbortController() };
+      this.#runs.set(goal.key, run);
+    }
+    request.expect(goal, run.events.join(request.tell));
+  }
+
+  /** Starts what is ready, as far as there are slots. */
+  #pump(): void {
+    while (!this.#isDraining && this.#graph.running < this.#maxJobs) {
+      const key = this.#graph.takeReady();
+      if (key === undefined) return;
+      const run = this.#runs.get(key);
+      if (run === undefined) throw new Error(`the goal ${key} is ready, but nothing is known of it`);
+      this.#running.add(run);
+      run.ended = this.#run(run);
+    }
+  }
+
+  async #run(run: Run): Promise<void> {
+    const { goal } = run;
+    const { leases } = this.#context.store;
+    const owner = `build of ${goal.key}`;
+    const { result, lastLogLines } = await this.#buildGoal(run, owner);
+    this.#running.delete(run);
+    if (this.#runs.get(goal.key) === run) this.#runs.delete(goal.key); // else another one waits for this one's end
+    const { drvPath, derivation } = goal;
+    run.events.emit({ kind: "build-finished", drvPath, name: derivation.name, result, lastLogLines });
+
+    const failed = new Set<Request>();
+    for (const { end, wantedBy } of this.#graph.finish(goal.key, result.error === undefined ? "succeeded" : "failed")) {
+      if (end.kind === "dependency-failed") this.#runs.delete(end.key);
+      for (const request of wantedBy) {
+        if (end.kind === "succeeded") leases.hold(request.leaseOwner, Object.values(result.outputs));
+        else if (!request.keepGoing) failed.add(request);
+        if (end.kind === "dependency-failed") {
+          const prevented = dependencyFailed(this.#context, request.goalOf(end.key), goal, result);
+          this.#settle(request, end.key, prevented);
+        } else {
+          request.settle(end.key, result);
+        }
+      }
+    }
+    leases.release(owner);
+    for (const request of failed) this.#stop(request);
+    this.#pump();
+  }
+
+  /** Never throws: a mistake of ours ends this build, and is told to whoever wants it. */
+  async #buildGoal(run: Run, leaseOwner: string): Promise<BuildOutcome> {
+    const { goal, first } = run;
+    const { store } = this.#context;
+    try {
+      return await buildDerivation(this.#context, goal.drvPath, goal.derivation, {
+        mode: goal.mode,
+        cores: first.options.cores || this.#cores,
+        timeoutMs: first.options.timeoutMs,
+        silenceMs: first.options.silenceMs,
+        ...(first.options.caller && { caller: first.options.caller }),
+        signal: run.abort.signal,
+        onEvent: (event) => run.events.emit(event),
+        hold: (paths) => void store.leases.hold(leaseOwner, paths),
+        leaseOwner,
+      });
+    } catch (error) {
+      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const about = { drvPath: printStorePath(store.directory, goal.drvPath), name: goal.derivation.name, problem };
+      const { drvPath } = goal;
+      const result: BuildResult = {
+        ...{ drvPath, status: "failed", outputs: {} },
+        error: new BuildError("BUILD_INTERNAL", about, { cause: error }).toData(),
+      };
+      return { result, lastLogLines: [] };
+    }
+  }
+
+  /** Gives up what a request still wants: what nobody else wants is not started, or is cancelled. */
+  #stop(request: Request): void {
+    const pending = [...this.#graph.wantedBy(request)];
+    const dropped = this.#graph.withdraw(request);
+    for (const key of pending) this.#runs.get(key)?.events.leave(request.tell);
+    for (const key of dropped.waiting) this.#runs.delete(key);
+    for (const key of dropped.running) {
+      const run = this.#runs.get(key);
+      if (run?.ended === undefined) throw new Error(`the goal ${key} runs, but nothing is known of it`);
+      this.#runs.delete(key);
+      run.abort.abort();
+      request.waitFor(run.ended);
+    }
+    for (const key of pending) this.#settle(request, key, cancelled(this.#context, request.goalOf(key)));
+    this.#pump();
+  }
+
+  /** Settles a goal that did not run for this request, and tells it so. */
+  #settle(request: Request, key: GoalKey, result: BuildResult): void {
+    const { drvPath, derivation } = request.goalOf(key);
+    request.tell({ kind: "build-finished", drvPath, name: derivation.name, result, lastLogLines: [] });
+    request.settle(key, result);
+  }
+
+  async #whenIdle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(Array.from(this.#running, (run) => run.ended));
+  }
+}
+
+function dependencyFailed(
+  { store }: BuildContext,
+  goal: BuildGoal,
+  cause: BuildGoal,
+  result: BuildResult,
+): BuildResult {
+  const error = new BuildError("BUILD_DEPENDENCY_FAILED", {
+    drvPath: printStorePath(store.directory, goal.drvPath),
+    name: goal.derivation.name,
+    cause: printStorePath(store.directory, cause.drvPath),
+    causeName: cause.derivation.name,
+    causeCode: result.error?.code ?? "BUILD_CANCELLED",
+  });
+  return { drvPath: goal.drvPath, status: "dependency-failed", outputs: {}, error: error.toData() };
+}
+
+function cancelled({ store }: BuildContext, goal: BuildGoal): BuildResult {
+  const about = { drvPath: printStorePath(store.directory, goal.drvPath), name: goal.derivation.name };
+  const error = new BuildError("BUILD_CANCELLED", about).toData();
+  return { drvPath: goal.drvPath, status: "cancelled", outputs: {}, error };
+}
+
+/** Lets everything else that waits have its turn. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function timeout(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
+}
