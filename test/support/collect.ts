@@ -4,3 +4,7 @@ export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8A
   for await (const piece of stream) pieces.push(piece);
   return pieces;
 }
+
+export async function collectBytes(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  return Buffer.concat(await collect(stream));
+}
