@@ -23,6 +23,7 @@ export type {
   Service,
   Status,
 } from "./api/service.ts";
+export type { Client } from "./client/client.ts";
 export { type ConnectOptions, connect } from "./client/find-daemon.ts";
 export {
   type DerivationAttributes,
@@ -38,6 +39,6 @@ export {
   type Value,
   type World,
 } from "./definitions/description.ts";
+export { explainHostWorld, resolveHostWorld, type WorldOptions } from "./definitions/host-world.ts";
 export type { ResolveOptions } from "./definitions/resolve.ts";
 export { loadTarget, loadTargets, resolveTarget, type Target } from "./definitions/target.ts";
-export { addWorld, ensureWorld, explainWorld, type WorldEntry } from "./definitions/world.ts";

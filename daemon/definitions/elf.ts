@@ -51,6 +51,7 @@ const limits = { segments: 1024, dynamicBytes: 1 << 20, stringBytes: 64 << 20, i
 function readElfFrom(path: string, fd: number): ElfFacts | undefined {
   const refuse = (offset: number, reason: string) => new DefinitionError("ELF_INVALID", { path, offset, reason });
   const read = (offset: number, length: number, what: string): Uint8Array => {
+    if (!Number.isSafeInteger(offset + length)) throw refuse(0, `${what} lies outside any file`);
     const bytes = Buffer.alloc(length);
     if (readSync(fd, bytes, 0, length, offset) !== length) throw refuse(offset, `${what} lies outside the file`);
     return bytes;

@@ -148,7 +148,6 @@ function makeOutputs(
   if (attributes.contentAddressed !== true) return new Map(ids.map((id) => [id, { kind: "deferred" }]));
   const algorithm: HashAlgorithm = attributes.outputHashAlgo ?? "sha256";
   const floatingMethod = method ?? "recursive";
-  set("__contentAddressed", "1");
   set("outputHashAlgo", algorithm);
   set("outputHashMode", floatingMethod);
   return new Map(ids.map((id) => [id, { kind: "floating", method: floatingMethod, algorithm }]));

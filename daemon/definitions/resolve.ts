@@ -23,10 +23,10 @@ import {
 } from "./description.ts";
 import { checkDescription } from "./description-schema.ts";
 import { DefinitionError } from "./errors.ts";
+import { findShell } from "./host-selection.ts";
 import { searchedDirectories } from "./host-tools.ts";
-import { findShell } from "./host-world.ts";
+import { addHostWorld, findHostWorld, type HostWorldPath, type WorldOptions } from "./host-world.ts";
 import { type MadeDerivation, makeDerivation } from "./make-derivation.ts";
-import { addWorld, findWorldPath, type HostWorldPath, type WorldOptions } from "./world.ts";
 
 export interface ResolveOptions extends WorldOptions {
   readonly storeDirectory: StoreDirectory;
@@ -51,8 +51,8 @@ export async function resolveDerivation(
   const worlds = new Map<string, HostWorldPath>();
   const fresh = new Set<StorePath>();
   for (const [key, world] of needs.worlds) {
-    const known = findWorldPath(world.programs, options);
-    const found = known ?? (await addWorld(service, world.programs, options));
+    const known = findHostWorld(world.programs, options);
+    const found = known ?? (await addHostWorld(service, world.programs, options));
     worlds.set(key, found);
     if (known === undefined) fresh.add(found.path);
   }
@@ -74,7 +74,7 @@ export async function resolveDerivation(
     if (!valid.has(path)) await addOneSource(service, needs.sources.get(key)?.source, path, options);
   for (const [key, { path }] of worlds) {
     if (valid.has(path)) continue;
-    const added = await addWorld(service, needs.worlds.get(key)?.programs ?? [], options);
+    const added = await addHostWorld(service, needs.worlds.get(key)?.programs ?? [], options);
     if (added.path !== path) throw new DefinitionError("WORLD_CHANGED", { path: "the host's files" });
   }
   for (const [path, text] of made.texts)

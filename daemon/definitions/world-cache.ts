@@ -36,7 +36,7 @@ interface Stored {
 export function findKnownWorld(cacheDirectory: string, programs: readonly string[]): KnownWorld | undefined {
   const stored = readStored(placeOf(cacheDirectory, programs));
   if (stored === undefined || !isUnchanged(stored)) return undefined;
-  const narHash = makeSha256(Buffer.from(stored.narHash, "hex"));
+  const narHash = makeSha256(Uint8Array.from(Buffer.from(stored.narHash, "hex")));
   return { narHash, narSize: stored.narSize, ...(stored.shell !== undefined && { shell: stored.shell }) };
 }
 
@@ -64,7 +64,7 @@ export function keepWorld(
     writeFileSync(temporary, JSON.stringify(stored), { mode: 0o600, flag: "wx" });
     renameSync(temporary, place);
   } catch {
-    rmSync(temporary, { force: true });
+    discard(temporary);
   }
 }
 
@@ -133,6 +133,14 @@ function isStored(value: unknown): value is Stored {
     Array.isArray(stored.absent) &&
     stored.absent.every((path) => typeof path === "string")
   );
+}
+
+function discard(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Where it cannot be removed it could not be made either: the cache's place is no directory, or not ours.
+  }
 }
 
 function placeOf(cacheDirectory: string, programs: readonly string[]): string {
