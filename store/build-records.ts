@@ -1,0 +1,140 @@
+/** Records of builds, in cloister.sqlite. A record says "sealing" while its outputs are being registered in the other file. */
+import type { BuildRecord } from "../derivations/build-record.ts";
+import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath } from "../derivations/store-path.ts";
+import { type Connection, nameDatabaseError } from "./database.ts";
+import { interruptedBuild } from "./errors.ts";
+
+export class BuildRecords {
+  readonly #connection: Connection;
+  readonly #directory: StoreDirectory;
+  readonly #statements;
+
+  constructor(connection: Connection, directory: StoreDirectory) {
+    this.#connection = connection;
+    this.#directory = directory;
+    this.#statements = prepare(connection);
+  }
+
+  /** A record of a new build. Throws STORE_DISK_FULL, STORE_DATABASE_UNUSABLE. */
+  insert(record: BuildRecord): void {
+    this.#write(record);
+  }
+
+  /** Puts the record in place of what was known of this build. */
+  update(record: BuildRecord): void {
+    this.#write(record);
+  }
+
+  /** For `commitOutputs`: the record as it is to be once its outputs are registered, under the status "sealing". */
+  writeSealing(record: BuildRecord): void {
+    this.#write(record, "sealing");
+  }
+
+  /** For `commitOutputs`: what was written as sealing is done. */
+  finishSealing(id: string): void {
+    this.#statements.setStatus.run("done", id);
+  }
+
+  find(id: string): BuildRecord | undefined {
+    const row = this.#statements.find.get(id);
+    return row && readRow(row);
+  }
+
+  /** Of the last build here that made this path. */
+  findByOutput(path: StorePath): BuildRecord | undefined {
+    const row = this.#statements.byOutput.all(path, 1)[0];
+    return row && readRow(row);
+  }
+
+  /** Newest first. `text` is an id, a derivation's or an output's path (full or base name), or a name with or without version. */
+  list(query: { readonly text?: string; readonly limit: number }): BuildRecord[] {
+    const { text, limit } = query;
+    if (text === undefined || text === "") return this.#statements.all.all(limit).map(readRow);
+    const path = this.#findStorePath(text);
+    if (path !== undefined) return this.#statements.byPath.all(path, path, limit).map(readRow);
+    return this.#statements.byText.all(text, text, `${escapeLike(text)}-%`, limit).map(readRow);
+  }
+
+  /**
+   * After a start: settles what a dead owner left. A record whose outputs were being registered is done if they all are
+   * valid; every other one that is not finished failed with STORE_BUILD_INTERRUPTED. Returns the settled records.
+   */
+  reconcile(isValid: (path: StorePath) => boolean, nowMs: number): BuildRecord[] {
+    return this.#statements.unsettled.all().map((row) => {
+      const body = JSON.parse(row.body) as BuildRecord; // written by #write alone
+      const outputs = Object.values(body.outputs);
+      const isDone = row.status === "sealing" && outputs.length > 0 && outputs.every((output) => isValid(output.path));
+      const settled: BuildRecord = isDone
+        ? { ...body, status: "done" }
+        : { ...body, status: "failed", outputs: {}, stoppedAtMs: nowMs, error: interruptedBuild(body.name) };
+      this.#write(settled);
+      return settled;
+    });
+  }
+
+  #write(record: BuildRecord, status: BuildRecord["status"] = record.status): void {
+    const { id, drvPath, name, startedAtMs, outputs } = record;
+    try {
+      this.#connection.transaction(() => {
+        this.#statements.write.run(id, drvPath, name, status, startedAtMs, JSON.stringify(record));
+        this.#statements.clearOutputs.run(id);
+        for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, id);
+      })();
+    } catch (error) {
+      throw nameDatabaseError(error, this.#connection.name);
+    }
+  }
+
+  #findStorePath(text: string): StorePath | undefined {
+    try {
+      return text.startsWith("/") ? parseFullStorePath(this.#directory, text) : parseStorePath(text);
+    } catch {
+      return undefined; // then it is an id or a name
+    }
+  }
+}
+
+interface RecordRow {
+  readonly status: BuildRecord["status"];
+  readonly body: string;
+}
+
+function readRow({ status, body }: RecordRow): BuildRecord {
+  const record = JSON.parse(body) as BuildRecord; // written by #write alone
+  return status === "done" ? { ...record, status } : { ...record, status, outputs: {} };
+}
+
+function escapeLike(text: string): string {
+  return text.replace(/[\\%_]/g, "\\$&");
+}
+
+function prepare(connection: Connection) {
+  const columns = "r.status, r.body";
+  const newest = "order by r.startedAtMs desc, r.id desc limit ?";
+  return {
+    write: connection.prepare<[string, string, string, string, number, string]>(
+      `insert into BuildRecords (id, drvPath, name, status, startedAtMs, body) values (?, ?, ?, ?, ?, ?)
+       on conflict (id) do update set drvPath = excluded.drvPath, name = excluded.name, status = excluded.status,
+         startedAtMs = excluded.startedAtMs, body = excluded.body`,
+    ),
+    setStatus: connection.prepare<[string, string]>("update BuildRecords set status = ? where id = ?"),
+    clearOutputs: connection.prepare<[string]>("delete from BuildRecordOutputs where record = ?"),
+    writeOutput: connection.prepare<[string, string]>("insert into BuildRecordOutputs (path, record) values (?, ?)"),
+    find: connection.prepare<[string], RecordRow>(`select ${columns} from BuildRecords r where r.id = ?`),
+    unsettled: connection.prepare<[], RecordRow>(
+      `select ${columns} from BuildRecords r where r.status in ('building', 'sealing')`,
+    ),
+    all: connection.prepare<[number], RecordRow>(`select ${columns} from BuildRecords r ${newest}`),
+    byOutput: connection.prepare<[string, number], RecordRow>(
+      `select ${columns} from BuildRecordOutputs o join BuildRecords r on r.id = o.record
+       where o.path = ? and r.status = 'done' ${newest}`,
+    ),
+    byPath: connection.prepare<[string, string, number], RecordRow>(
+      `select ${columns} from BuildRecords r
+       where r.drvPath = ? or (r.status = 'done' and r.id in (select record from BuildRecordOutputs where path = ?)) ${newest}`,
+    ),
+    byText: connection.prepare<[string, string, string, number], RecordRow>(
+      `select ${columns} from BuildRecords r where r.id = ? or r.name = ? or r.name like ? escape '\\' ${newest}`,
+    ),
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * The tables of db/cloister.sqlite: what is our own. A migration is applied once, in its order, in a transaction of its
+ * own; the number of those that were is the file's user_version. Never changed once released, only added to.
+ */
+export const cloisterMigrations: readonly string[] = [
+  // 1: records of builds, sync barriers, what indirect roots pointed to when they could be read last
+  `
+  create table BuildRecords (
+    id text primary key not null,
+    drvPath text not null,
+    name text not null,
+    status text not null,
+    startedAtMs integer not null,
+    body text not null -- JSON; outputs as they are to be, also before the status is "done"
+  ) without rowid;
+  create index BuildRecordsByDerivation on BuildRecords(drvPath);
+  create index BuildRecordsByName on BuildRecords(name);
+  create index BuildRecordsByStart on BuildRecords(startedAtMs);
+  create index BuildRecordsUnsettled on BuildRecords(status) where status in ('building', 'sealing');
+
+  create table BuildRecordOutputs (
+    path text not null,
+    record text not null references BuildRecords(id) on delete cascade,
+    primary key (path, record)
+  ) without rowid;
+  create index BuildRecordOutputsByRecord on BuildRecordOutputs(record);
+
+  create table SyncBarrier (
+    one integer primary key not null check (one = 1),
+    bootId text not null,
+    coveredId integer not null -- the highest ValidPaths.id whose files are surely on disk
+  );
+
+  create table IndirectRoots (
+    name text primary key not null, -- in gcroots/auto
+    link text not null,
+    target text not null -- the base name of the store path that the link pointed to
+  ) without rowid;
+  `,
+];

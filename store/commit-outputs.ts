@@ -1,0 +1,105 @@
+/**
+ * How the outputs of a build become valid: moved into place, registered in one transaction, and the build's record with
+ * them. Paths and records lie in two databases, which have no transaction in common: the record says "sealing" before
+ * and "done" after, and one that still says "sealing" at the next start is settled by whether its outputs are valid.
+ */
+import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
+import { printHash } from "../derivations/hash.ts";
+import type { PathInfo } from "../derivations/path-info.ts";
+import { parseStorePath, type StorePath } from "../derivations/store-path.ts";
+import { crashPoint } from "./crash-points.ts";
+import { nameDiskFull, StoreError } from "./errors.ts";
+import type { Store } from "./store.ts";
+
+export interface BuiltOutputs {
+  /** As it is to be when it is done; `outputs` and, unless it is there, `stoppedAtMs` are filled in. */
+  readonly record: BuildRecord;
+  readonly outputs: readonly StagedOutput[];
+  /** Views of the launcher's that may be used again. */
+  readonly releaseViews: readonly string[];
+}
+
+export interface StagedOutput {
+  readonly info: Omit<PathInfo, "registeredAtSeconds">;
+  readonly stagingName: string;
+  readonly outputId: string;
+  readonly drvPath: StorePath;
+}
+
+/**
+ * Makes all outputs valid at once, or none. One that is valid already is left as it is and its new copy discarded. The
+ * caller holds what the outputs refer to. When it throws, nothing of it is left in staging or store, and the record is
+ * the caller's to end. Throws STORE_REFERENCE_NOT_VALID, STORE_REFERENCE_CYCLE, STORE_DISK_FULL, STORE_DATABASE_UNUSABLE.
+ */
+export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<void> {
+  const { outputs, releaseViews } = built;
+  const paths = outputs.map((output) => output.info.path);
+  using _lease = store.leases.hold(`build ${built.record.id}`, paths); // first: the collector may be running right now
+  let inStaging = outputs.map((output) => output.stagingName);
+  let inStore: StorePath[] = [];
+  try {
+    await store.whenBelieved(paths);
+    using _locks = await store.locks.acquire(paths);
+    const fresh = outputs.filter((output) => !store.graph.has(output.info.path));
+    const registeredAtSeconds = store.nowSeconds();
+    const infos: PathInfo[] = fresh.map((output) => ({ ...output.info, registeredAtSeconds }));
+    store.registrar.check(infos); // before anything is written
+    store.records.writeSealing(finishedRecord(store, built));
+    crashPoint("commit:sealing");
+
+    const moves = fresh.map((output) => ({ from: output.stagingName, to: output.info.path }));
+    const stale = outputs.filter((output) => !fresh.includes(output)).map((output) => output.stagingName);
+    inStore = fresh.map((output) => output.info.path);
+    if (moves.length > 0) await store.writer.move(moves, stale.length === 0 ? releaseViews : []);
+    inStaging = stale;
+    crashPoint("commit:moved");
+
+    const derivationOutputs = outputs.map(({ drvPath, outputId, info }) => ({ drvPath, outputId, path: info.path }));
+    await store.registrar.register({ infos, derivationOutputs });
+    inStore = [];
+    crashPoint("commit:registered");
+    await finish(store, built, stale, stale.length > 0 || moves.length === 0 ? releaseViews : undefined);
+  } catch (error) {
+    if (inStore.length > 0) await store.writer.remove(inStore);
+    await store.writer.discard(inStaging, releaseViews);
+    throw nameDiskFull(error, store.layout.realStoreDirectory, `the outputs of ${built.record.name}`);
+  }
+}
+
+/** The outputs are valid: what goes wrong from here on is made known, and undoes nothing. */
+async function finish(
+  store: Store,
+  { record }: BuiltOutputs,
+  stale: readonly string[],
+  releaseViews: readonly string[] | undefined,
+): Promise<void> {
+  try {
+    store.records.finishSealing(record.id);
+    crashPoint("commit:done");
+    if (releaseViews !== undefined) await store.writer.discard(stale, releaseViews);
+  } catch (error) {
+    store.notify({ kind: "commit-unfinished", recordId: record.id, error });
+  }
+}
+
+/**
+ * Keeps a tree from staging in the store directory under a name that is not valid and is never registered, such as
+ * the second output of a check as PATH.check, to be looked at; the next collection removes it.
+ */
+export async function moveAside(store: Store, stagingName: string, name: string): Promise<void> {
+  const path = parseStorePath(name);
+  using _lock = await store.locks.acquire([path]);
+  if (store.graph.has(path)) throw new StoreError("STORE_PATH_MISMATCH", { path, expected: "one that is not valid" });
+  await store.writer.move([{ from: stagingName, to: path }]);
+}
+
+function finishedRecord(store: Store, { record, outputs }: BuiltOutputs): BuildRecord {
+  const described: Record<string, BuiltOutput> = {};
+  for (const { outputId, info } of outputs)
+    described[outputId] = {
+      path: info.path,
+      narHash: printHash(info.narHash, "base32"),
+      narSize: Number(info.narSize),
+    };
+  return { ...record, status: "done", stoppedAtMs: record.stoppedAtMs ?? store.nowMs(), outputs: described };
+}
