@@ -16,7 +16,7 @@ export const nestingLimit = 256;
 const headBytes = 4;
 
 /** Nothing but plain msgpack: no records, no references, no extension classes; a bigint is a 64-bit integer. */
-const codec = new Packr({ useRecords: false, moreTypes: false, structuredClone: false, variableMapSize: true });
+const codec = new Packr({ useRecords: false, moreTypes: false, structuredClone: false, encodeUndefinedAsNil: true });
 
 const noBytes = Buffer.alloc(0);
 

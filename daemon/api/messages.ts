@@ -4,9 +4,10 @@
  * its answer. A stream of bytes begins with a window of `limits.windowBytes`; its reader extends it with credit.
  */
 import { z } from "zod";
+import { codecOf } from "./compiled-codec.ts";
 import { ProtocolError } from "./errors.ts";
 import { frameLimitBytes } from "./frames.ts";
-import { byteString, count, storeDirectory } from "./wire-values.ts";
+import { absentOr, byteString, count, storeDirectory } from "./wire-values.ts";
 
 /** Another major: the two cannot talk. A higher minor: messages and fields were added that the other one may not know. */
 export const protocolVersion = { major: 1, minor: 0 } as const;
@@ -41,16 +42,16 @@ export const messages = {
       version: z.string(),
       buildId: z.string(),
       features: z.array(z.string()),
-      daemon: z
-        .object({
+      daemon: absentOr(
+        z.object({
           role: z.enum(["trusted", "any"]),
           pid: count,
           storeDirectory,
           openRequests: count,
           windowBytes: count,
           messageBytes: count,
-        })
-        .exactOptional(),
+        }),
+      ),
     }),
     example: {
       kind: "hello",
@@ -82,7 +83,7 @@ export const messages = {
     does: "The other answer to a request. Without an id it is about the connection, which is then closed.",
     schema: z.object({
       kind: z.literal("error"),
-      id: id.exactOptional(),
+      id: absentOr(id),
       code: z.string(),
       message: z.string(),
       hint: z.string(),
@@ -146,10 +147,13 @@ const message = z.discriminatedUnion(
 
 /** Throws PROTOCOL_MESSAGE_INVALID. */
 export function parseMessage(value: unknown): Message {
-  const parsed = message.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const { field, reason } = describeIssue(parsed.error);
-  throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: field === "" ? reason : `${field}: ${reason}` });
+  try {
+    return codecOf(message).decode(value);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const { field, reason } = describeIssue(error);
+    throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: field === "" ? reason : `${field}: ${reason}` });
+  }
 }
 
 /** The first thing that zod has to say, for our own errors. */

@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { BuildEvent } from "./events.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import {
+  absentOr,
   addMethod,
   buildRecord,
   buildResult,
@@ -162,7 +163,7 @@ export const methods = {
   }),
   queryBuildRecords: method({
     does: "Records of builds by id, derivation, output path or name, newest first.",
-    params: z.object({ text: z.string().exactOptional(), limit: count }),
+    params: z.object({ text: absentOr(z.string()), limit: count }),
     result: list(buildRecord),
     invoke: (service, query, context) => service.queryBuildRecords(query, context),
   }),
@@ -203,8 +204,8 @@ export const methods = {
     does: "Deletes what no root or lease reaches: all of it, up to a number of bytes, or certain paths.",
     params: z.object({
       dryRun: z.boolean(),
-      maxFreedBytes: size.exactOptional(),
-      paths: z.array(storePath).exactOptional(),
+      maxFreedBytes: absentOr(size),
+      paths: absentOr(z.array(storePath)),
     }),
     result: gcResult,
     invoke: (service, options, context) => service.collectGarbage(withContext(options, context)),

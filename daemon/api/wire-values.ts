@@ -22,6 +22,7 @@ import {
   type StoreDirectory,
   type StorePath,
 } from "../../derivations/store-path.ts";
+import { identity } from "./compiled-codec.ts";
 import type { BuildEvent } from "./events.ts";
 import { plainDetails } from "./plain-details.ts";
 import type { AddMethod, GcResult, PathDetails, Root, Status } from "./service.ts";
@@ -44,12 +45,12 @@ const shortText = z.string().max(4096);
 export const storePath = z
   .codec(z.string().max(storePathLimit), z.custom<StorePath>(), {
     decode: (text) => parseStorePath(text),
-    encode: same,
+    encode: identity,
   })
   .register(wireForms, { name: "store path", form: 'text "HASH-NAME", without the store directory' });
 
 export const storeDirectory = z
-  .codec(shortText, z.custom<StoreDirectory>(), { decode: (text) => parseStoreDirectory(text), encode: same })
+  .codec(shortText, z.custom<StoreDirectory>(), { decode: (text) => parseStoreDirectory(text), encode: identity })
   .register(wireForms, { name: "store directory", form: 'text such as "/cloister/store"' });
 
 /** A file of the client's machine. */
@@ -77,13 +78,13 @@ export const size = z
       .bigint()
       .min(0n)
       .max(2n ** 64n - 1n),
-    { decode: (value) => BigInt(value), encode: same },
+    { decode: (value) => BigInt(value), encode: identity },
   )
   .register(wireForms, { name: "size", form: "integer of up to 64 bits, not negative" });
 
 /** Not negative, below 2^53. Other languages write a small integer as they like, so 64 bits are taken as well. */
 export const count = z
-  .codec(z.union([z.number(), z.bigint()]), z.int().min(0), { decode: Number, encode: same })
+  .codec(z.union([z.number(), z.bigint()]), z.int().min(0), { decode: Number, encode: identity })
   .register(wireForms, { name: "count", form: "integer below 2^53, not negative" });
 
 export const narHash = z
@@ -112,7 +113,7 @@ export const hashPart = z
 export const errorData = z.codec(
   z.object({ code: z.string(), message: z.string(), hint: z.string(), details: z.record(z.string(), z.unknown()) }),
   z.custom<ErrorData>(),
-  { decode: same, encode: (error) => ({ ...error, details: plainDetails(error.details) }) },
+  { decode: identity, encode: (error) => ({ ...error, details: plainDetails(error.details) }) },
 );
 
 const contentFields = {
@@ -120,10 +121,10 @@ const contentFields = {
   narHash,
   narSize: size,
   references: storePathSet,
-  deriver: storePath.exactOptional(),
+  deriver: absentOr(storePath),
   ultimate: z.boolean(),
   signatures: z.array(shortText),
-  contentAddress: contentAddress.exactOptional(),
+  contentAddress: absentOr(contentAddress),
 };
 
 /** What a sender knows of an object; when it was registered is the receiver's to say. */
@@ -168,9 +169,9 @@ export const buildResult: z.ZodType<BuildResult> = z.object({
   drvPath: storePath,
   status: z.enum(["built", "already-valid", "failed", "dependency-failed", "cancelled"] satisfies BuildStatus[]),
   outputs: dictionary(storePath),
-  error: errorData.exactOptional(),
-  recordId: z.string().exactOptional(),
-  wallMs: z.number().exactOptional(),
+  error: absentOr(errorData),
+  recordId: absentOr(z.string()),
+  wallMs: absentOr(z.number()),
 });
 
 export const buildEvent: z.ZodType<BuildEvent> = z.discriminatedUnion("kind", [
@@ -194,18 +195,18 @@ export const buildRecord: z.ZodType<BuildRecord> = z.object({
   id: z.string(),
   drvPath: storePath,
   name: z.string(),
-  user: z.object({ uid: count }).exactOptional(),
+  user: absentOr(z.object({ uid: count })),
   status: z.enum(["building", "sealing", "done", "failed", "cancelled"] satisfies BuildRecordStatus[]),
   startedAtMs: z.number(),
-  stoppedAtMs: z.number().exactOptional(),
+  stoppedAtMs: absentOr(z.number()),
   command: z.array(z.string()),
   environment: dictionary(z.string()),
   inputs: z.array(storePath),
-  world: storePath.exactOptional(),
+  world: absentOr(storePath),
   strength: z.string(),
-  exitStatus: z.int().exactOptional(),
-  signal: z.int().exactOptional(),
-  error: errorData.exactOptional(),
+  exitStatus: absentOr(z.int()),
+  signal: absentOr(z.int()),
+  error: absentOr(errorData),
   outputs: dictionary(z.object({ path: storePath, narHash: z.string(), narSize: z.number() })),
   resources: z.object({
     cpuUserMicroseconds: z.number(),
@@ -213,7 +214,7 @@ export const buildRecord: z.ZodType<BuildRecord> = z.object({
     maxResidentBytes: z.number(),
     wallMicroseconds: z.number(),
   }),
-  logFile: z.string().exactOptional(),
+  logFile: absentOr(z.string()),
 });
 
 export const pathDetails: z.ZodType<PathDetails> = z.object({
@@ -223,7 +224,7 @@ export const pathDetails: z.ZodType<PathDetails> = z.object({
   validDerivers: z.array(storePath),
   closureBytes: size,
   closurePaths: count,
-  record: buildRecord.exactOptional(),
+  record: absentOr(buildRecord),
 });
 
 export const narListing: z.ZodType<NarListing> = z
@@ -231,8 +232,8 @@ export const narListing: z.ZodType<NarListing> = z
     z.object({
       type: z.literal("regular"),
       size: z.number(),
-      executable: z.literal(true).exactOptional(),
-      narOffset: z.number().exactOptional(),
+      executable: absentOr(z.literal(true)),
+      narOffset: absentOr(z.number()),
     }),
     z.object({ type: z.literal("symlink"), target: z.string() }),
     z.object({
@@ -255,6 +256,14 @@ export const root: z.ZodType<Root> = z.object({
 });
 
 export const gcResult: z.ZodType<GcResult> = z.object({ deleted: z.array(storePath), freedBytes: size, alive: count });
+
+/**
+ * A field that is left out where there is nothing to say. Not zod's own exactOptional, which lets a codec see the
+ * absent value; what is undefined is not sent, so that both are the same.
+ */
+export function absentOr<Schema extends z.ZodType>(schema: Schema): z.ZodExactOptional<Schema> {
+  return schema.optional() as unknown as z.ZodExactOptional<Schema>;
+}
 
 /** A list as our own types have it. */
 export function list<Value>(value: z.ZodType<Value>): z.ZodType<readonly Value[]> {
@@ -279,8 +288,4 @@ export function dictionary<Value, Sent>(value: z.ZodType<Value, Sent>) {
 function canBeName(name: string): boolean {
   assertStorePathName(name);
   return true;
-}
-
-function same<Value>(value: Value): Value {
-  return value;
 }

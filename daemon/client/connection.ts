@@ -3,6 +3,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { z } from "zod";
 import { CloisterError } from "../../derivations/error.ts";
 import { thisProgram } from "../api/build-id.ts";
+import { codecOf } from "../api/compiled-codec.ts";
 import { ProtocolError } from "../api/errors.ts";
 import type { BuildEvent } from "../api/events.ts";
 import { MessageChannel } from "../api/message-channel.ts";
@@ -72,7 +73,7 @@ export class Connection {
   readonly #channel: MessageChannel;
   readonly #readLogTail: () => readonly string[];
   readonly #open = new Map<number, OpenRequest>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   readonly #greeting = Promise.withResolvers<void>();
   readonly #closing = Promise.withResolvers<void>();
   #hello: Hello | undefined;
@@ -256,16 +257,25 @@ export class Connection {
     this.#open.delete(id);
     request.window?.close();
     request.stopListening();
-    this.#waiting.shift()?.();
+    this.#letNextStart();
     return request;
   }
 
   /** Waits until fewer requests are open than the daemon allows. */
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     while (!this.#isClosed && this.#open.size >= this.hello.daemon.openRequests) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      if (signal?.aborted) this.#waiting.shift()?.(); // our turn is the next one's
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      if (signal?.aborted) this.#letNextStart(); // our turn is the next one's
       signal?.throwIfAborted();
+    }
+  }
+
+  /** The one that has waited longest: a set keeps the order, and gives up its first without moving the others. */
+  #letNextStart(): void {
+    for (const proceed of this.#waiting) {
+      this.#waiting.delete(proceed);
+      proceed();
+      return;
     }
   }
 
@@ -284,7 +294,8 @@ export class Connection {
     const error = this.#goneError();
     this.#greeting.reject(error);
     for (const id of [...this.#open.keys()]) this.#take(id)?.reject(error);
-    for (const proceed of this.#waiting.splice(0)) proceed();
+    for (const proceed of this.#waiting) proceed();
+    this.#waiting.clear();
     this.#closing.resolve();
   }
 
@@ -308,19 +319,29 @@ async function connectTo(socket: string): Promise<Socket> {
 }
 
 function encodeParams<Name extends MethodName>(method: Name, params: Params<Name>): unknown {
-  const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
-  if (encoded.success) return encoded.data;
-  throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(encoded.error) });
+  try {
+    return codecOf(methods[method].params as z.ZodType).encode(params);
+  } catch (error) {
+    // Something of another type than ours: zod says where.
+    const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
+    if (encoded.success) throw error;
+    throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(encoded.error) });
+  }
 }
 
 function decodeResult(method: MethodName, value: unknown): unknown {
-  const decoded = z.safeDecode(methods[method].result as z.ZodType, value);
-  if (decoded.success) return decoded.data;
-  throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(decoded.error) });
+  return decodeWith(methods[method].result as z.ZodType, method, value);
 }
 
 function decodeEvent(method: MethodName, value: unknown): BuildEvent {
-  const decoded = z.safeDecode(buildEvent as z.ZodType<BuildEvent>, value);
-  if (decoded.success) return decoded.data;
-  throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(decoded.error) });
+  return decodeWith(buildEvent, method, value);
+}
+
+function decodeWith<Value>(schema: z.ZodType<Value>, method: MethodName, value: unknown): Value {
+  try {
+    return codecOf(schema).decode(value);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(error) });
+  }
 }

@@ -4,10 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import {
-  parseStoreDirectory,
-  type StoreDirectory,
-} from "../../derivations/store-path.ts";
+import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
 import { type Launcher, startLauncher } from "../../sandbox-native/launcher.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { openStore, type Store, type StoreNotice } from "../../store/store.ts";

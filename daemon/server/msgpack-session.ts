@@ -8,6 +8,7 @@ import { z } from "zod";
 import { CloisterError, type ErrorData } from "../../derivations/error.ts";
 import type { StoreDirectory } from "../../derivations/store-path.ts";
 import { thisProgram } from "../api/build-id.ts";
+import { codecOf } from "../api/compiled-codec.ts";
 import { ProtocolError } from "../api/errors.ts";
 import type { BuildEvent } from "../api/events.ts";
 import { MessageChannel } from "../api/message-channel.ts";
@@ -193,7 +194,7 @@ export class MsgpackSession {
 
   #answer(request: OpenRequest, row: Method<z.ZodType, z.ZodType>, result: unknown): void {
     try {
-      this.#channel.send({ kind: "result", id: request.id, value: z.encode(row.result, result) });
+      this.#channel.send({ kind: "result", id: request.id, value: codecOf(row.result).encode(result) });
     } catch (error) {
       this.#fail(request, error);
       return;
@@ -319,7 +320,7 @@ class OpenRequest implements RequestContext {
   }
 
   #sendEvent(event: BuildEvent): void {
-    this.#channel.send({ kind: "event", id: this.id, event: z.encode(buildEvent, event) });
+    this.#channel.send({ kind: "event", id: this.id, event: codecOf(buildEvent).encode(event) });
   }
 
   #cancelledError(): CloisterError {
@@ -336,9 +337,12 @@ const allowedWhileStopping: ReadonlySet<MethodName> = new Set<MethodName>([
 ]);
 
 function decodeParams(method: MethodName, params: unknown): unknown {
-  const decoded = z.safeDecode(methods[method].params as z.ZodType, params);
-  if (decoded.success) return decoded.data;
-  throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(decoded.error) });
+  try {
+    return codecOf(methods[method].params as z.ZodType).decode(params);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(error) });
+  }
 }
 
 function unexpected(method: string, error: unknown): CloisterError {
