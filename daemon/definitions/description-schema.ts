@@ -51,7 +51,7 @@ const pathName = /^[0-9a-zA-Z+._?=-]+$/;
 const attributes = z
   .strictObject({
     name: z
-      .string("must be a text")
+      .string({ error: ({ input }) => (input === undefined ? "is missing" : "must be a text") })
       .regex(pathName, "may hold letters, digits and + - . _ ? = only, and must not be empty")
       .refine((name) => !name.endsWith(".drv"), "must not end with .drv"),
     world,
@@ -170,12 +170,8 @@ export function printIssues(error: z.ZodError, knownNames: readonly string[]): s
         })
         .join("; ");
     const message = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-    return where === "" ? message : `${where}: ${isMissing(issue) ? "is missing" : message}`;
+    return where === "" ? message : `${where}: ${message}`;
   });
-}
-
-function isMissing(issue: z.core.$ZodIssue): boolean {
-  return issue.code === "invalid_type" && issue.input === undefined && /received undefined$/.test(issue.message);
 }
 
 /** With exactOptionalPropertyTypes a name that is there with the value undefined is a mistake of types only. */

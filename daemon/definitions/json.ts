@@ -155,13 +155,18 @@ function refuse(where: string, problem: string) {
   return new DefinitionError("DEFINITION_INVALID", { where, problems: [problem] });
 }
 
-/** The line that the engine's message names, or that of its position; 0 if it names none. */
+/**
+ * The line of a syntax error, 0 if unknown. The engine's message names a position, or quotes up to ten characters before
+ * and after it, or says that the text ended.
+ */
 function findLine(text: string, reason: string): number {
-  const line = /line (\d+)/.exec(reason)?.[1];
-  if (line !== undefined) return Number(line);
+  const lineAt = (position: number) => text.slice(0, position).split("\n").length;
   const position = /position (\d+)/.exec(reason)?.[1];
-  if (position !== undefined) return text.slice(0, Number(position)).split("\n").length;
-  return /end of JSON/.test(reason) ? text.trimEnd().split("\n").length : 0;
+  if (position !== undefined) return lineAt(Number(position));
+  if (/end of JSON/.test(reason)) return lineAt(text.trimEnd().length);
+  const quoted = /(\.\.\.)?"([\s\S]*?)"(?:\.\.\.)? is not valid JSON$/.exec(reason);
+  const start = quoted === null ? -1 : text.indexOf(quoted[2] ?? "");
+  return quoted === null || start < 0 || quoted[1] === undefined ? 0 : lineAt(start + 10);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -8,6 +8,7 @@ import { printDerivation } from "../../derivations/aterm.ts";
 import { makeSourcePath, makeTextPath } from "../../derivations/content-address.ts";
 import { referencesOf } from "../../derivations/derivation.ts";
 import { type DerivationModulo, hashDerivationModulo, makeHashOfInput } from "../../derivations/derivation-hash.ts";
+import { CloisterError } from "../../derivations/error.ts";
 import { makeSha256 } from "../../derivations/hash.ts";
 import { parseFullStorePath, type StoreDirectory, type StorePath } from "../../derivations/store-path.ts";
 import { dumpTree, hashTree } from "../../sandbox-native/read-tree.ts";
@@ -190,9 +191,11 @@ async function hashSource(source: Source, where: string, storeDirectory: StoreDi
     const { narHash } = await hashTree(source.path);
     return makeSourcePath(storeDirectory, nameOfSource(source), makeSha256(narHash));
   } catch (error) {
-    if (error instanceof Error && "code" in error && /^(?:EACCES|EIO|EPERM)$/.test(String(error.code)))
-      throw new DefinitionError("SOURCE_UNREADABLE", { path: source.path, reason: error.message }, { cause: error });
-    throw error;
+    if (!(error instanceof CloisterError) || !error.code.startsWith("TREE_")) throw error;
+    if (error.code === "TREE_CHANGED")
+      throw new DefinitionError("SOURCE_CHANGED", { path: source.path }, { cause: error });
+    // It names a place below the source only.
+    throw new DefinitionError("SOURCE_UNREADABLE", { path: source.path, reason: error.message }, { cause: error });
   }
 }
 
