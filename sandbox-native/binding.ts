@@ -32,7 +32,37 @@ export interface PosixFunctions {
   waitReadable(fd: number): Promise<void>;
 }
 
-export interface NativeBinding extends TreeFunctions, PosixFunctions {}
+/** A packet from the launcher. */
+export interface NativeMessage {
+  readonly kind: number;
+  readonly order: number;
+  readonly body: Uint8Array;
+}
+
+/** The launcher, started, and the socket to it. */
+export interface NativeChannel {
+  /** The descriptors stay the caller's. */
+  send(kind: number, order: number, body: Uint8Array, descriptors: readonly number[]): void;
+  /** Has the launcher end. */
+  close(): void;
+  /** Whether Node's event loop goes on for this alone; at the start it does. */
+  setActive(active: boolean): void;
+}
+
+/** What the addon exports for launcher.ts. */
+export interface ChannelFunctions {
+  /** Throws an error with `errno`. `onEnd` is called once, when the launcher's last process is gone. */
+  LauncherChannel: new (
+    executable: string,
+    args: readonly string[],
+    onMessages: (messages: readonly NativeMessage[]) => void,
+    onEnd: () => void,
+  ) => NativeChannel;
+  /** The read and the write end of a pipe that holds 1 MiB if the system allows it. */
+  makePipe(): [number, number];
+}
+
+export interface NativeBinding extends TreeFunctions, PosixFunctions, ChannelFunctions {}
 
 let binding: NativeBinding | undefined;
 

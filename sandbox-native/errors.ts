@@ -69,6 +69,38 @@ export const sandboxErrors = {
     (d: { path: string }) => `two names become ${quote(d.path)} when the output gets its final path`,
     "Do not have names in an output that differ in its own hash only",
   ),
+  LAUNCHER_START_FAILED: row(
+    (d: FailedCall) => `the launcher could not start: ${describeCall(d)}`,
+    "Run `cloister doctor`: it says what this machine lacks, and how to mend it",
+  ),
+  LAUNCHER_LAYOUT: row(
+    (d: FailedCall) => `${quote(d.path)} is not on the same mount as the store, so nothing could be moved between them`,
+    "Have the store and the state directory on one file system, in one mount",
+  ),
+  LAUNCHER_GONE: row(
+    (_: { pid: number }) => "the launcher has ended, and with it all that it ran",
+    "Start it again; if it was not stopped on purpose, the kernel's log may say why it ended (out of memory?)",
+  ),
+  LAUNCHER_ORDER_INVALID: row(
+    (d: FailedCall) => `the launcher refused an order: ${describeCall(d)}`,
+    "This is a mistake in cloister itself: please report it, with the command that led to it",
+  ),
+  STRENGTH_UNAVAILABLE: row(
+    (d: FailedCall & { strength: string }) => `this machine does not grant ${d.strength} strength: ${describeCall(d)}`,
+    (d) => strengthHints[d.step] ?? "Run `cloister doctor`: it says what this machine lacks, and how to mend it",
+  ),
+  NO_STRENGTH_AVAILABLE: row(
+    (d: { reasons: readonly string[] }) => `this machine lets nobody make a jail: ${d.reasons.join("; ")}`,
+    "Run `cloister doctor`: it says what this machine lacks, and how to mend it",
+  ),
+  JAIL_SPEC_INVALID: row(
+    (d: { path: string; reason: string }) => `the jail cannot be made as described: ${d.path}: ${d.reason}`,
+    "Correct what the jail is given",
+  ),
+  JAIL_STEP_FAILED: row(
+    (d: FailedCall) => `a jail could not be made: ${describeCall(d)}`,
+    "Run `cloister doctor`: it says what this machine lacks, and how to mend it",
+  ),
 } as const;
 
 export const SandboxError = errorClass(sandboxErrors, "SandboxError");
@@ -182,6 +214,19 @@ const errnoHints: Readonly<Record<string, string>> = {
   ENFILE: "The machine has too many open files: raise fs.file-max",
   EIO: "The disk reports an error: look at the kernel's log",
 };
+
+const strengthHints: Readonly<Record<string, string>> = {
+  "find-subordinate-ids":
+    "Give this user subordinate ids: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`",
+  "run-newuidmap": "Install newuidmap and newgidmap: `sudo apt-get install uidmap`",
+  "make-user-namespace":
+    "Allow user namespaces: `sudo sysctl user.max_user_namespaces=15000`; in Docker, run the container with `--security-opt seccomp=unconfined`",
+  "be-root": "Run it as root, or choose another strength",
+};
+
+function describeCall(call: FailedCall): string {
+  return `${call.step} failed with ${call.errnoName}${call.path === "" ? "" : ` for ${quote(call.path)}`}`;
+}
 
 function placeOf(path: string): string {
   return path === "" ? "the top of the tree" : quote(path);

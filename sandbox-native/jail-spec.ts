@@ -1,0 +1,101 @@
+/**
+ * All that a jail is given, as plain data: what it sees, what it runs, as whom, and within which limits. The launcher
+ * makes a list of system calls from it (`src/linux/jail-plan.cpp`).
+ */
+import { z } from "zod";
+
+/** One component of a path. */
+const baseName = z
+  .string()
+  .refine(
+    (name) => name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name) && Buffer.byteLength(name) <= 255,
+    "must be one component of a path",
+  );
+
+/** An absolute path without ".", ".." and slashes too many. */
+const absolutePath = z
+  .string()
+  .regex(/^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/, "must be an absolute path without . and ..");
+
+/** Bytes over any kind of buffer, which `z.instanceof(Uint8Array)` would not infer. */
+const anyBytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "must be bytes");
+
+/** Text that is handed to execve: any bytes but NUL. */
+const text = anyBytes.refine((bytes) => !bytes.includes(0), "must not contain a NUL byte");
+
+const duration = z.number().int().nonnegative();
+const amount = z
+  .bigint()
+  .nonnegative()
+  .lt(1n << 64n);
+
+/** RLIMIT_* by the names of getrlimit(2), and their numbers on Linux. */
+export const limitResources = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  sigpending: 11,
+  msgqueue: 12,
+  rtprio: 14,
+} as const;
+
+const limitNames = Object.keys(limitResources) as [keyof typeof limitResources, ...(keyof typeof limitResources)[]];
+
+export const jailSpecSchema = z
+  .strictObject({
+    /** Where the store appears inside, such as "/cloister/store". */
+    storeDirectory: absolutePath,
+    /** Base names below the store directory, mounted read-only; symlinks are made again. */
+    inputs: z.array(baseName),
+    /** Base name of the store object whose top-level entries appear at "/". */
+    world: baseName.optional(),
+    /** Base names that the builder is to make in the store directory. */
+    outputs: z.array(baseName),
+    builder: text,
+    argv0: text,
+    args: z.array(text),
+    /** `NAME=VALUE`; the builder gets these and no others. */
+    environment: z.array(text.refine((bytes) => bytes.includes(0x3d), "must be NAME=VALUE")),
+    /** Empty at the start but for `files`; a limit of 0n is none, and counts in memory ("tmpfs") only. */
+    buildDirectory: z.strictObject({
+      inside: absolutePath,
+      kind: z.enum(["disk", "tmpfs"]),
+      sizeBytes: amount,
+      inodes: amount,
+    }),
+    files: z.array(z.strictObject({ name: baseName, contents: anyBytes, executable: z.boolean() })),
+    /** Every builder is this one inside, whoever it is outside. */
+    uid: z.literal(1000),
+    gid: z.literal(100),
+    hostName: z.literal("localhost"),
+    /** Nothing but its own loopback interface. */
+    network: z.literal("none"),
+    personality: z.enum(["linux", "linux32"]),
+    umask: z.number().int().min(0).max(0o777),
+    limits: z.strictObject({
+      /** 0 is no limit, here and in the next two. */
+      wallTimeMs: duration,
+      silenceMs: duration,
+      logBytes: duration,
+      rlimits: z.array(z.strictObject({ resource: z.enum(limitNames), soft: amount, hard: amount })),
+    }),
+    /** Reserved: filters and control groups are made from these, once there are some. */
+    seccomp: z.undefined().optional(),
+    cgroup: z.undefined().optional(),
+  })
+  .superRefine((spec, context) => {
+    const names = [...spec.inputs, ...spec.outputs];
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (names.length > 64 ? new Set(names).size !== names.length : twice !== undefined)
+      context.addIssue({ code: "custom", path: ["outputs"], message: "an input or output is named twice" });
+    if (spec.world !== undefined && !spec.inputs.includes(spec.world))
+      context.addIssue({ code: "custom", path: ["world"], message: "the world must be among the inputs" });
+  });
+
+export type JailSpec = z.infer<typeof jailSpecSchema>;

@@ -1,0 +1,302 @@
+/**
+ * The bodies of the packets to and from the launcher (`src/core/message.h`): numbers little-endian, byte strings with
+ * their length before them, lists with their count.
+ */
+import { errnoNameOf, type FailedCall, type NativeFailure } from "./errors.ts";
+import { type JailSpec, limitResources } from "./jail-spec.ts";
+
+export const messageKinds = {
+  build: 1,
+  restore: 2,
+  writeText: 3,
+  move: 4,
+  rewrite: 5,
+  remove: 6,
+  cancel: 7,
+  discard: 8,
+  hello: 100,
+  answer: 101,
+  failure: 102,
+  log: 103,
+  spawned: 104,
+} as const;
+
+export const strengths = ["range", "root", "single"] as const;
+/** Which identities the launcher has; see docs/jail.md. */
+export type Strength = (typeof strengths)[number];
+
+export const hashAlgorithms = ["md5", "sha1", "sha256", "sha512"] as const;
+export interface OutputHash {
+  readonly method: "flat" | "recursive";
+  readonly algorithm: (typeof hashAlgorithms)[number];
+}
+
+export interface OutputOrder {
+  readonly name: string;
+  /** Of a fixed output; of a floating one (`moduloSelf`) the algorithm of the hash modulo self. */
+  readonly hash?: OutputHash;
+  /** Asks for the hash of the archive with the output's own hash part blanked. */
+  readonly moduloSelf?: boolean;
+}
+
+export interface BuildOrder {
+  readonly spec: JailSpec;
+  /** Hash parts (32 digits) that the outputs are searched for, their own among them. */
+  readonly candidates: readonly string[];
+  readonly outputs: readonly OutputOrder[];
+}
+
+/** How a build ended. */
+export type Ending =
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "signalled"; readonly signal: number }
+  | { readonly kind: "timed-out" | "silent" | "log-limit" | "cancelled" }
+  | ({ readonly kind: "setup-failed" } & FailedCall)
+  /** The path is the builder's, inside the jail; `step` is "exec". */
+  | ({ readonly kind: "exec-failed" } & FailedCall);
+
+export interface Resources {
+  readonly cpuUserMicroseconds: number;
+  readonly cpuSystemMicroseconds: number;
+  readonly maxResidentBytes: number;
+  readonly wallMicroseconds: number;
+  /** From and to disks. */
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+export interface SealedOutput {
+  /** For `move`, `rewrite` and `discard`. */
+  readonly stagingName: string;
+  readonly narHash: Uint8Array;
+  readonly narSize: bigint;
+  /** The candidates that were found. */
+  readonly references: string[];
+  readonly hash?: Uint8Array;
+  readonly moduloSelfHash?: Uint8Array;
+}
+
+export type BuiltOutput =
+  | { readonly name: string; readonly kind: "missing" }
+  | {
+      readonly name: string;
+      readonly kind: "refused";
+      readonly code: string;
+      readonly errno: number;
+      readonly path: string;
+    }
+  | ({ readonly name: string; readonly kind: "sealed" } & SealedOutput);
+
+/** Writes a body. */
+export class MessageWriter {
+  readonly #chunks: Uint8Array[] = [];
+
+  u8(value: number): this {
+    this.#chunks.push(Uint8Array.of(value));
+    return this;
+  }
+  u32(value: number): this {
+    const bytes = Buffer.allocUnsafe(4);
+    bytes.writeUInt32LE(value);
+    this.#chunks.push(bytes);
+    return this;
+  }
+  u64(value: bigint | number): this {
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeBigUInt64LE(BigInt(value));
+    this.#chunks.push(bytes);
+    return this;
+  }
+  bytes(value: Uint8Array | string): this {
+    const bytes = typeof value === "string" ? Buffer.from(value) : value;
+    this.u32(bytes.length);
+    this.#chunks.push(bytes);
+    return this;
+  }
+  list<Item>(items: readonly Item[], write: (item: Item) => void): this {
+    this.u32(items.length);
+    for (const item of items) write(item);
+    return this;
+  }
+  texts(items: readonly (Uint8Array | string)[]): this {
+    return this.list(items, (item) => this.bytes(item));
+  }
+  finish(): Uint8Array {
+    return Buffer.concat(this.#chunks);
+  }
+}
+
+/** Reads a body; a body that ends too early throws a RangeError, for it is ours on both sides. */
+export class MessageReader {
+  readonly #body: Buffer;
+  #offset = 0;
+
+  constructor(body: Uint8Array) {
+    this.#body = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  }
+  u8(): number {
+    return this.#body.readUInt8(this.#advance(1));
+  }
+  u32(): number {
+    return this.#body.readUInt32LE(this.#advance(4));
+  }
+  u64(): bigint {
+    return this.#body.readBigUInt64LE(this.#advance(8));
+  }
+  count(): number {
+    return Number(this.u64());
+  }
+  bytes(): Uint8Array {
+    const length = this.u32();
+    const start = this.#advance(length);
+    return this.#body.subarray(start, start + length);
+  }
+  text(): string {
+    return Buffer.from(this.bytes()).toString();
+  }
+  /** All that was not read yet. */
+  rest(): Uint8Array {
+    return this.#body.subarray(this.#offset);
+  }
+  list<Item>(read: () => Item): Item[] {
+    return Array.from({ length: this.u32() }, read);
+  }
+  #advance(length: number): number {
+    const start = this.#offset;
+    this.#offset += length;
+    return start;
+  }
+}
+
+export function encodeBuildOrder(order: BuildOrder): Uint8Array {
+  const { spec } = order;
+  const writer = new MessageWriter()
+    .bytes(spec.storeDirectory)
+    .texts(spec.inputs)
+    .bytes(spec.world ?? "")
+    .texts(spec.outputs)
+    .bytes(spec.builder)
+    .texts([spec.argv0, ...spec.args])
+    .texts(spec.environment)
+    .bytes(spec.buildDirectory.inside)
+    .u8(spec.buildDirectory.kind === "tmpfs" ? 1 : 0)
+    .u64(spec.buildDirectory.sizeBytes)
+    .u64(spec.buildDirectory.inodes);
+  writer.list(spec.files, (file) =>
+    writer
+      .bytes(file.name)
+      .bytes(file.contents)
+      .u8(file.executable ? 1 : 0),
+  );
+  writer
+    .u8(spec.personality === "linux32" ? 1 : 0)
+    .u32(spec.umask)
+    .u64(spec.limits.wallTimeMs)
+    .u64(spec.limits.silenceMs)
+    .u64(spec.limits.logBytes);
+  writer.list(spec.limits.rlimits, ({ resource, soft, hard }) =>
+    writer.u32(limitResources[resource]).u64(soft).u64(hard),
+  );
+  writer.bytes(order.candidates.join(""));
+  writer.list(order.outputs, (output) => {
+    writer.bytes(output.name);
+    writeOutputHash(writer, output.hash).u8(output.moduloSelf ? 1 : 0);
+  });
+  return writer.finish();
+}
+
+export function writeOutputHash(writer: MessageWriter, hash: OutputHash | undefined): MessageWriter {
+  if (hash === undefined) return writer.u8(0).u8(0);
+  return writer.u8(hash.method === "flat" ? 1 : 2).u8(hashAlgorithms.indexOf(hash.algorithm));
+}
+
+export interface DecodedBuildAnswer {
+  readonly ending: Ending;
+  /** Of the builder, in the launcher's user namespace. */
+  readonly uid: number;
+  /** Holds the outputs; to be released by `move` or `discard`. */
+  readonly view: string;
+  readonly resources: Resources;
+  /** Sealed only if the builder exited with 0. */
+  readonly outputs: BuiltOutput[];
+  /** How long each part of the launcher's work took. */
+  readonly timingsMicroseconds: Record<string, number>;
+}
+
+export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
+  const reader = new MessageReader(body);
+  const ending = readEnding(reader);
+  const uid = reader.u32();
+  const view = reader.text();
+  const resources = {
+    cpuUserMicroseconds: reader.count(),
+    cpuSystemMicroseconds: reader.count(),
+    maxResidentBytes: reader.count(),
+    wallMicroseconds: reader.count(),
+    readBytes: reader.count(),
+    writtenBytes: reader.count(),
+  };
+  const timings = reader.list((): [string, number] => [reader.text(), reader.count()]);
+  const outputs = reader.list(() => readOutput(reader));
+  return { ending, uid, view, resources, outputs, timingsMicroseconds: Object.fromEntries(timings) };
+}
+
+function readEnding(reader: MessageReader): Ending {
+  const kind = reader.u8();
+  const value = reader.u32();
+  const call = readCall(reader);
+  switch (kind) {
+    case 0:
+      return { kind: "exited", code: value };
+    case 1:
+      return { kind: "signalled", signal: value };
+    case 2:
+      return { kind: "timed-out" };
+    case 3:
+      return { kind: "silent" };
+    case 4:
+      return { kind: "log-limit" };
+    case 5:
+      return { kind: "cancelled" };
+    case 6:
+      return { kind: "setup-failed", ...call };
+    default:
+      return { kind: "exec-failed", ...call };
+  }
+}
+
+function readCall(reader: MessageReader): FailedCall {
+  const step = reader.text();
+  const errno = reader.u32();
+  return { step, errno, errnoName: errnoNameOf(errno), path: reader.text() };
+}
+
+function readOutput(reader: MessageReader): BuiltOutput {
+  const name = reader.text();
+  const kind = reader.u8();
+  if (kind === 0) return { name, kind: "missing" };
+  if (kind === 1) return { name, kind: "refused", code: reader.text(), errno: reader.u32(), path: reader.text() };
+  return { name, kind: "sealed", ...readSealedOutput(reader) };
+}
+
+export function readSealedOutput(reader: MessageReader): SealedOutput {
+  const stagingName = reader.text();
+  const narHash = reader.bytes();
+  const narSize = reader.u64();
+  const references = reader.list(() => reader.text());
+  const hash = reader.bytes();
+  const moduloSelfHash = reader.bytes();
+  return {
+    stagingName,
+    narHash,
+    narSize,
+    references,
+    ...(hash.length > 0 && { hash }),
+    ...(moduloSelfHash.length > 0 && { moduloSelfHash }),
+  };
+}
+
+export function decodeFailure(body: Uint8Array): NativeFailure {
+  const reader = new MessageReader(body);
+  return { code: reader.text(), step: reader.text(), errno: reader.u32(), path: reader.bytes(), offset: reader.u64() };
+}

@@ -1,0 +1,378 @@
+/**
+ * Starts the launcher, the small program that alone holds identities and alone writes below the store directory, and
+ * speaks to it: one order, one answer. When it ends, the kernel has ended every jail that it made.
+ */
+import { Buffer } from "node:buffer";
+import { closeSync } from "node:fs";
+import { realpath } from "node:fs/promises";
+import { Socket } from "node:net";
+import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessage } from "./binding.ts";
+import { detailsOf, errorOf, type NativeFailure, SandboxError } from "./errors.ts";
+import { jailSpecSchema } from "./jail-spec.ts";
+import {
+  type BuildOrder,
+  type DecodedBuildAnswer,
+  decodeBuildAnswer,
+  decodeFailure,
+  encodeBuildOrder,
+  MessageReader,
+  MessageWriter,
+  messageKinds,
+  type OutputHash,
+  readSealedOutput,
+  type SealedOutput,
+  type Strength,
+  strengths,
+  writeOutputHash,
+} from "./launcher-messages.ts";
+
+export type {
+  BuildOrder,
+  BuiltOutput,
+  Ending,
+  OutputHash,
+  OutputOrder,
+  SealedOutput,
+  Strength,
+} from "./launcher-messages.ts";
+export type BuildAnswer = DecodedBuildAnswer;
+
+export interface LauncherOptions {
+  /** Physical, existing directories; all but `buildsDirectory` must be on one mount. */
+  readonly storeDirectory: string;
+  readonly stagingDirectory: string;
+  readonly trashDirectory: string;
+  readonly buildsDirectory: string;
+  /** "auto" takes the first of range, root, single that the machine grants; a named one fails if it is not granted. */
+  readonly strength: "auto" | Strength;
+  readonly maxJobs: number;
+  readonly executable?: string;
+}
+
+export interface RestoredTree {
+  /** For `move` or `discard`. */
+  readonly stagingName: string;
+  readonly narHash: Uint8Array;
+  readonly narSize: bigint;
+  readonly hash?: Uint8Array;
+}
+
+export interface RewriteOrder {
+  readonly stagingName: string;
+  /** Hash parts (32 digits). */
+  readonly pairs: readonly { readonly from: string; readonly to: string }[];
+  readonly candidates: readonly string[];
+  /** The new tree's own: asks for the hash modulo self, by the algorithm of `hash` (sha256 without). */
+  readonly selfHashPart?: string;
+  readonly hash?: OutputHash;
+}
+
+/** Orders fail with LAUNCHER_GONE when the launcher ends before it has answered. */
+export interface Launcher extends AsyncDisposable {
+  readonly strength: Strength;
+  /** Of its first process; when that is gone, so is every process of every jail. */
+  readonly pid: number;
+  /** Entries of staging and builds that an earlier launcher left and this one may not touch: they need its strength. */
+  readonly unsweptEntries: number;
+  /** Done when it has ended, by itself or by `close`. */
+  readonly closed: Promise<void>;
+  /**
+   * Runs a build and seals its outputs. Whatever the builder does is an answer, not an error. Throws JAIL_SPEC_INVALID,
+   * JAIL_STEP_FAILED (no jail could be prepared), TREE_SYSTEM_CALL (sealing met a full disk, say).
+   */
+  build(order: BuildOrder, options: { onLog(bytes: Uint8Array): void; signal?: AbortSignal }): Promise<BuildAnswer>;
+  /** Makes a tree in staging from an archive. Throws the NAR_* codes and TREE_*; nothing is left then. */
+  restore(
+    archive: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal; hash?: OutputHash },
+  ): Promise<RestoredTree>;
+  /** Makes a file in the store. What has this name already goes to the trash. */
+  writeText(name: string, contents: Uint8Array): Promise<{ narHash: Uint8Array; narSize: bigint }>;
+  /** From staging into the store, in order; what has the name there already goes to the trash. */
+  move(moves: readonly { from: string; to: string }[], releaseViews?: readonly string[]): Promise<void>;
+  /** A copy in staging with hash parts replaced. */
+  rewrite(order: RewriteOrder): Promise<SealedOutput>;
+  /** Has entries of staging and views removed, some time soon. */
+  discard(stagingNames: readonly string[], releaseViews?: readonly string[]): Promise<void>;
+  /** From the store to the trash and away; answered when they are gone. */
+  remove(names: readonly string[]): Promise<{ freedBytes: bigint; missing: string[] }>;
+  /** Ends it, with all builds. */
+  close(): Promise<void>;
+}
+
+/**
+ * Throws STRENGTH_UNAVAILABLE, NO_STRENGTH_AVAILABLE, LAUNCHER_LAYOUT, LAUNCHER_START_FAILED. What an earlier launcher left
+ * in staging, builds and trash is out of the way when it answers.
+ */
+export async function startLauncher(options: LauncherOptions): Promise<Launcher> {
+  if (options.strength !== "auto") return RunningLauncher.start(options, options.strength);
+  const reasons: string[] = [];
+  for (const strength of strengths) {
+    try {
+      return await RunningLauncher.start(options, strength);
+    } catch (error) {
+      if (!(error instanceof SandboxError) || error.code !== "STRENGTH_UNAVAILABLE") throw error;
+      reasons.push(error.message);
+    }
+  }
+  throw new SandboxError("NO_STRENGTH_AVAILABLE", { reasons });
+}
+
+interface PendingOrder {
+  resolve(body: Uint8Array): void;
+  reject(error: unknown): void;
+  onLog?(bytes: Uint8Array): void;
+}
+
+/** The order that nobody gave: what the launcher says of itself has this number. */
+const startOrder = 0;
+
+class RunningLauncher implements Launcher {
+  readonly strength: Strength;
+  readonly closed: Promise<void>;
+  pid = 0;
+  unsweptEntries = 0;
+  readonly #pending = new Map<number, PendingOrder>();
+  readonly #channel: NativeChannel;
+  #nextOrder = startOrder + 1;
+  #ended = false;
+
+  static async start(options: LauncherOptions, strength: Strength): Promise<RunningLauncher> {
+    const { storeDirectory, stagingDirectory, trashDirectory, buildsDirectory } = options;
+    const places = [storeDirectory, stagingDirectory, trashDirectory, buildsDirectory];
+    const directories = await Promise.all(places.map((place) => realpath(place)));
+    const executable = options.executable ?? launcherExecutable();
+    const args = ["cloister-launcher", "serve", strength, ...directories, String(options.maxJobs)];
+    const started = Promise.withResolvers<Uint8Array>();
+    const launcher = new RunningLauncher(strength, executable, args, started);
+    try {
+      launcher.#learn(await started.promise);
+      return launcher;
+    } catch (error) {
+      await launcher.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    strength: Strength,
+    executable: string,
+    args: readonly string[],
+    started: PromiseWithResolvers<Uint8Array>,
+  ) {
+    this.strength = strength;
+    this.#pending.set(startOrder, started);
+    const closed = Promise.withResolvers<void>();
+    this.closed = closed.promise;
+    const onEnd = () => {
+      this.#ended = true;
+      closed.resolve();
+      this.#rejectAll();
+    };
+    try {
+      this.#channel = new (loadBinding().LauncherChannel)(executable, args, (messages) => this.#take(messages), onEnd);
+    } catch (thrown) {
+      throw errorOf(thrown);
+    }
+  }
+
+  async build(
+    order: BuildOrder,
+    options: { onLog(bytes: Uint8Array): void; signal?: AbortSignal },
+  ): Promise<BuildAnswer> {
+    const checked = jailSpecSchema.safeParse(order.spec);
+    if (!checked.success) {
+      const issue = checked.error.issues[0];
+      const path = issue?.path.map(String).join(".") ?? "";
+      throw new SandboxError("JAIL_SPEC_INVALID", { path, reason: issue?.message ?? "" });
+    }
+    const id = this.#nextOrder;
+    const cancel = () => this.#send(messageKinds.cancel, id, new Uint8Array());
+    const answer = this.#order(messageKinds.build, encodeBuildOrder(order), [], options.onLog);
+    if (options.signal?.aborted) cancel();
+    options.signal?.addEventListener("abort", cancel);
+    try {
+      return decodeBuildAnswer(await answer);
+    } finally {
+      options.signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  async restore(
+    archive: AsyncIterable<Uint8Array>,
+    options: { signal?: AbortSignal; hash?: OutputHash } = {},
+  ): Promise<RestoredTree> {
+    options.signal?.throwIfAborted();
+    const [readEnd, writeEnd] = loadBinding().makePipe();
+    const body = writeOutputHash(new MessageWriter(), options.hash).finish();
+    const answer = this.#order(messageKinds.restore, body, [readEnd]);
+    closeSync(readEnd);
+    const fed = feed(archive, writeEnd, answer, options.signal);
+    // A source that fails cuts the archive short: what the launcher says of that is only the echo.
+    const [source, received] = await Promise.allSettled([fed, answer]);
+    if (source.status === "rejected") throw source.reason;
+    if (received.status === "rejected") throw received.reason;
+    const reader = new MessageReader(received.value);
+    const restored = { stagingName: reader.text(), narHash: reader.bytes(), narSize: reader.u64() };
+    const hash = reader.bytes();
+    return hash.length > 0 ? { ...restored, hash } : restored;
+  }
+
+  async writeText(name: string, contents: Uint8Array): Promise<{ narHash: Uint8Array; narSize: bigint }> {
+    const body = new MessageWriter().bytes(name).bytes(contents).finish();
+    const reader = new MessageReader(await this.#order(messageKinds.writeText, body));
+    return { narHash: reader.bytes(), narSize: reader.u64() };
+  }
+
+  async move(moves: readonly { from: string; to: string }[], releaseViews: readonly string[] = []): Promise<void> {
+    const writer = new MessageWriter();
+    writer.list(moves, ({ from, to }) => writer.bytes(from).bytes(to)).texts(releaseViews);
+    await this.#order(messageKinds.move, writer.finish());
+  }
+
+  async rewrite(order: RewriteOrder): Promise<SealedOutput> {
+    const writer = new MessageWriter()
+      .bytes(order.stagingName)
+      .bytes(order.pairs.map(({ from }) => from).join(""))
+      .bytes(order.pairs.map(({ to }) => to).join(""))
+      .bytes(order.candidates.join(""))
+      .bytes(order.selfHashPart ?? "");
+    const body = writeOutputHash(writer, order.hash).finish();
+    return readSealedOutput(new MessageReader(await this.#order(messageKinds.rewrite, body)));
+  }
+
+  async discard(stagingNames: readonly string[], releaseViews: readonly string[] = []): Promise<void> {
+    await this.#order(messageKinds.discard, new MessageWriter().texts(stagingNames).texts(releaseViews).finish());
+  }
+
+  async remove(names: readonly string[]): Promise<{ freedBytes: bigint; missing: string[] }> {
+    const reader = new MessageReader(await this.#order(messageKinds.remove, new MessageWriter().texts(names).finish()));
+    return { freedBytes: reader.u64(), missing: reader.list(() => reader.text()) };
+  }
+
+  async close(): Promise<void> {
+    this.#channel.close();
+    this.#channel.setActive(true);
+    await this.closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #order(
+    kind: number,
+    body: Uint8Array,
+    descriptors: readonly number[] = [],
+    onLog?: (bytes: Uint8Array) => void,
+  ): Promise<Uint8Array> {
+    const id = this.#nextOrder++;
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    if (this.#ended) {
+      reject(new SandboxError("LAUNCHER_GONE", { pid: this.pid }));
+      return promise;
+    }
+    this.#pending.set(id, { resolve, reject, ...(onLog && { onLog }) });
+    if (this.#pending.size === 1) this.#channel.setActive(true);
+    this.#send(kind, id, body, descriptors);
+    return promise;
+  }
+
+  #send(kind: number, id: number, body: Uint8Array, descriptors: readonly number[] = []): void {
+    this.#channel.send(kind, id, body, descriptors);
+  }
+
+  #take(messages: readonly NativeMessage[]): void {
+    for (const message of messages) {
+      if (message.kind === messageKinds.spawned) {
+        this.pid = new MessageReader(message.body).u32();
+        continue;
+      }
+      const pending = this.#pending.get(message.order);
+      if (pending === undefined) continue; // a log that came after its build's failure
+      if (message.kind === messageKinds.log) {
+        pending.onLog?.(new MessageReader(message.body).rest());
+        continue;
+      }
+      this.#pending.delete(message.order);
+      if (this.#pending.size === 0) this.#channel.setActive(false);
+      if (message.kind === messageKinds.failure) {
+        pending.reject(this.#errorOf(decodeFailure(message.body)));
+      } else {
+        pending.resolve(message.body);
+      }
+    }
+  }
+
+  #errorOf(failure: NativeFailure): unknown {
+    const details = detailsOf(failure);
+    switch (failure.code) {
+      case "STRENGTH_UNAVAILABLE":
+        return new SandboxError("STRENGTH_UNAVAILABLE", { ...details, strength: this.strength });
+      case "JAIL_SPEC_INVALID":
+        return new SandboxError("JAIL_SPEC_INVALID", { path: "order", reason: "the launcher could not read it" });
+      default:
+        return errorOf(failure);
+    }
+  }
+
+  #learn(hello: Uint8Array): void {
+    const reader = new MessageReader(hello);
+    reader.u8(); // the strength, which is the one that was asked for
+    reader.u32();
+    reader.u32();
+    this.unsweptEntries = reader.u32();
+  }
+
+  #rejectAll(): void {
+    for (const [id, pending] of this.#pending) {
+      const gone =
+        id === startOrder
+          ? new SandboxError("LAUNCHER_START_FAILED", { step: "start", errno: 0, errnoName: "no word of it", path: "" })
+          : new SandboxError("LAUNCHER_GONE", { pid: this.pid });
+      pending.reject(gone);
+    }
+    this.#pending.clear();
+  }
+}
+
+/** Writes all of the archive to the pipe, as fast as the launcher reads it, and closes it. */
+async function feed(
+  archive: AsyncIterable<Uint8Array>,
+  writeEnd: number,
+  answer: Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const socket = new Socket({ fd: writeEnd, readable: false, writable: true });
+  const stop = Promise.withResolvers<"stop">();
+  stop.promise.catch(() => undefined); // it may be rejected while nothing waits for it
+  socket.on("error", () => stop.resolve("stop")); // the launcher reads no further: its answer says why
+  answer.then(
+    () => stop.resolve("stop"),
+    () => stop.resolve("stop"),
+  );
+  const abort = () => stop.reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  const pieces = archive[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const piece = await Promise.race([pieces.next(), stop.promise]);
+      if (piece === "stop") {
+        void Promise.resolve(pieces.return?.()).catch(() => undefined);
+        return;
+      }
+      if (piece.done) break;
+      if (!socket.write(piece.value)) {
+        const drained = new Promise<"drained">((resolve) => socket.once("drain", () => resolve("drained")));
+        await Promise.race([drained, stop.promise]);
+      }
+    }
+    await Promise.race([new Promise<void>((resolve) => socket.end(resolve)), stop.promise]);
+  } catch (error) {
+    void Promise.resolve(pieces.return?.()).catch(() => undefined);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    socket.destroy();
+  }
+}

@@ -1,0 +1,93 @@
+// One build: its jail, its end, its outputs sealed, one answer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "launcher/channel.h"
+#include "launcher/jail-factory.h"
+#include "launcher/reaper.h"
+#include "launcher/root.h"
+#include "linux/jail-spec.h"
+#include "tree/hash-part.h"
+#include "tree/seal.h"
+
+namespace cloister {
+
+struct OutputOrder {
+  std::string name;
+  std::optional<ExtraHash> hash;
+  bool modulo_self = false;
+};
+
+struct BuildOrder {
+  JailSpec spec;
+  std::vector<HashPart> candidates;
+  std::vector<OutputOrder> outputs;
+};
+
+struct Ending {
+  enum class Kind : uint8_t { kExited, kSignalled, kTimedOut, kSilent, kLogLimit, kCancelled, kSetupFailed, kExecFailed };
+  Kind kind = Kind::kExited;
+  int value = 0;  // the exit status or the signal
+  Failure failure;
+};
+
+/// Builds that were ordered and have not been answered, so that they can be cancelled.
+class RunningBuilds {
+ public:
+  void Add(uint64_t order);
+  void Cancel(uint64_t order);
+  bool IsCancelled(uint64_t order);
+  /// From now on cancelling kills it. The jail stays until Remove.
+  void SetJail(uint64_t order, Jail& jail);
+  void Remove(uint64_t order);
+
+ private:
+  struct Entry {
+    bool cancelled = false;
+    Jail* jail = nullptr;
+  };
+  std::mutex mutex_;
+  std::map<uint64_t, Entry> entries_;
+};
+
+/// What a build's thread works with.
+struct BuildContext {
+  Channel& channel;
+  const Root& root;
+  JailFactory& factory;
+  RunningBuilds& running;
+  Reaper& reaper;
+};
+
+/// The pipe of a builder's output; one for each thread, used for one build after the other: when a jail has ended,
+/// nobody else can hold it.
+struct LogPipe {
+  UniqueFd read_end;
+  UniqueFd write_end;
+};
+
+/// Makes `count` of them; descriptors of `first_private` and above are the launcher's own business.
+Result<std::vector<LogPipe>> MakeLogPipes(unsigned int count, int& first_private);
+
+std::optional<BuildOrder> ReadBuildOrder(std::string_view body);
+
+/// Runs the build and sends its answer.
+void RunBuild(const BuildContext& context, const LogPipe& log, int first_private, const Order& order);
+
+/// Appends what an output is: to the answer of a build or a rewriting.
+void WriteSealedTree(MessageWriter& body, const SealedTree& sealed);
+
+std::optional<std::vector<HashPart>> ReadHashParts(MessageReader& reader);
+/// Method (0: none, 1: flat, 2: recursive) and algorithm.
+std::optional<ExtraHash> ReadExtraHash(MessageReader& reader);
+
+}  // namespace cloister

@@ -1,0 +1,141 @@
+#include "launcher/jail-factory.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <utility>
+
+namespace cloister {
+namespace {
+
+constexpr char kCode[] = "JAIL_STEP_FAILED";
+
+Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdentity owner, mode_t mode) {
+  if (mkdirat(parent_fd, name.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-directory", name);
+  UniqueFd directory(openat(parent_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) return Failure::Errno(kCode, "open-directory", name);
+  if (fchown(directory.get(), owner.uid, owner.gid) != 0) return Failure::Errno(kCode, "give-directory", name);
+  if (fchmod(directory.get(), mode) != 0) return Failure::Errno(kCode, "set-mode", name);
+  return directory;
+}
+
+}  // namespace
+
+void JailFactory::Start(const Root& root, const Identities& identities, const Plan& prepare, unsigned int most) {
+  root_ = &root;
+  identities_ = identities;
+  prepare_ = &prepare;
+  most_ = most;
+  used_.assign(identities.count, false);
+  pthread_t thread;
+  if (pthread_create(&thread, nullptr, &JailFactory::Main, this) == 0) pthread_detach(thread);
+}
+
+Result<PreparedJail> JailFactory::Take() {
+  std::unique_lock lock(mutex_);
+  if (waiting_.empty()) {
+    ++takers_;
+    wanted_.notify_one();
+    made_.wait(lock, [this] { return !waiting_.empty() || !failures_.empty(); });
+    --takers_;
+  }
+  if (waiting_.empty()) {
+    Failure failure = std::move(failures_.front());
+    failures_.pop_front();
+    return failure;
+  }
+  PreparedJail prepared = std::move(waiting_.front());
+  waiting_.pop_front();
+  ++running_;
+  if (ShouldMake()) wanted_.notify_one();
+  return prepared;
+}
+
+void JailFactory::Release(uint32_t identity_index) {
+  const std::lock_guard lock(mutex_);
+  used_[identity_index] = false;
+  --running_;
+  if (ShouldMake()) wanted_.notify_one();
+}
+
+bool JailFactory::ShouldMake() const noexcept {
+  if (takers_ > failures_.size() + waiting_.size()) return true;
+  if (failed_) return false;
+  // Making a jail beside a running build slows that down, so what can wait until nothing runs does.
+  return waiting_.size() < (running_ == 0 ? most_ : (most_ + 1) / 2);
+}
+
+void* JailFactory::Main(void* self) {
+  static_cast<JailFactory*>(self)->Run();
+  return nullptr;
+}
+
+void JailFactory::Run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wanted_.wait(lock, [this] { return ShouldMake(); });
+    const uint32_t identity_index = TakeIdentity();
+    const uint64_t number = next_number_++;
+    lock.unlock();
+    Result<PreparedJail> prepared = Make(identity_index, number);
+    lock.lock();
+    failed_ = !prepared.ok();
+    if (prepared.ok()) {
+      waiting_.push_back(*std::move(prepared));
+    } else {
+      used_[identity_index] = false;
+      if (takers_ > failures_.size()) failures_.push_back(prepared.failure());
+    }
+    made_.notify_one();
+  }
+}
+
+/// In turn, so that an id is used again as late as possible. In single strength there is but one for all.
+uint32_t JailFactory::TakeIdentity() {
+  if (identities_.count == 1) return 0;
+  do {
+    next_identity_ = (next_identity_ + 1) % identities_.count;
+  } while (used_[next_identity_]);
+  used_[next_identity_] = true;
+  return next_identity_;
+}
+
+Result<PreparedJail> JailFactory::Make(uint32_t identity_index, uint64_t number) const {
+  PreparedJail prepared;
+  prepared.identity_index = identity_index;
+  const JailIdentity identity = identities_.At(identity_index);
+  Result<void> places = MakePlaces(prepared, identity, number);
+  if (!places.ok()) return places.failure();
+  Result<std::unique_ptr<Jail>> jail = Jail::Prepare(*prepare_, identity);
+  if (!jail.ok()) {
+    unlinkat(root_->builds.get(), (prepared.workspace + "/build").c_str(), AT_REMOVEDIR);
+    unlinkat(root_->builds.get(), prepared.workspace.c_str(), AT_REMOVEDIR);
+    unlinkat(root_->staging.get(), prepared.view.c_str(), AT_REMOVEDIR);
+    return jail.failure();
+  }
+  prepared.jail = *std::move(jail);
+  return prepared;
+}
+
+Result<void> JailFactory::MakePlaces(PreparedJail& prepared, JailIdentity identity, uint64_t number) const {
+  prepared.view = "view-" + std::to_string(number);
+  prepared.workspace = "build-" + std::to_string(number);
+  // The sticky bit keeps what lies in the view, our mount points, from a builder that does not own it. In single
+  // strength it does; there only the kernel's refusal to remove a mount point of one's own namespace is left.
+  const JailIdentity own{0, 0};
+  const JailIdentity view_owner = identities_.strength == Strength::kSingle ? own : JailIdentity{0, identity.gid};
+  Result<UniqueFd> view = MakeDirectory(root_->staging.get(), prepared.view, view_owner, 01775);
+  if (!view.ok()) return view.failure();
+  prepared.view_fd = *std::move(view);
+  Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, own, 0700);
+  if (!workspace.ok()) return workspace.failure();
+  Result<UniqueFd> build = MakeDirectory(workspace->get(), "build", identity, 0700);
+  if (!build.ok()) return build.failure();
+  prepared.build_fd = *std::move(build);
+  return {};
+}
+
+}  // namespace cloister

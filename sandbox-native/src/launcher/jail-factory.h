@@ -1,0 +1,69 @@
+// Makes jails ahead, in time that nobody waits for. Each is used once; its place in the staging directory and its ids
+// come with it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/plan.h"
+#include "core/result.h"
+#include "core/unique-fd.h"
+#include "launcher/identity.h"
+#include "launcher/root.h"
+#include "linux/jail.h"
+
+namespace cloister {
+
+/// A jail that waits, with the directories that only it will see.
+struct PreparedJail {
+  std::unique_ptr<Jail> jail;
+  uint32_t identity_index = 0;
+  std::string view;       // in staging: what the builder will see as the store directory
+  UniqueFd view_fd;
+  std::string workspace;  // in builds, 0700; holds "build", which is the builder's
+  UniqueFd build_fd;
+};
+
+class JailFactory {
+ public:
+  /// Starts the thread; `root` and `prepare` must outlive it. `most` jails wait at a time, and new ones are begun
+  /// when fewer than half of that are left, or nothing runs.
+  void Start(const Root& root, const Identities& identities, const Plan& prepare, unsigned int most);
+
+  /// The next jail; waits for one if need be. Fails with what preparing one failed with.
+  Result<PreparedJail> Take();
+  /// A build is over: its jail is gone, so its ids may be used again.
+  void Release(uint32_t identity_index);
+
+ private:
+  static void* Main(void* self);
+  [[noreturn]] void Run();
+  bool ShouldMake() const noexcept;
+  Result<PreparedJail> Make(uint32_t identity_index, uint64_t number) const;
+  Result<void> MakePlaces(PreparedJail& prepared, JailIdentity identity, uint64_t number) const;
+  uint32_t TakeIdentity();
+
+  const Root* root_ = nullptr;
+  const Plan* prepare_ = nullptr;
+  Identities identities_;
+  unsigned int most_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wanted_;
+  std::condition_variable made_;
+  std::deque<PreparedJail> waiting_;
+  std::deque<Failure> failures_;  // one for each taker that has nothing else to get
+  std::vector<bool> used_;
+  uint32_t next_identity_ = 0;
+  uint64_t next_number_ = 0;
+  unsigned int takers_ = 0;
+  unsigned int running_ = 0;
+  bool failed_ = false;  // the last attempt failed: only a taker starts another
+};
+
+}  // namespace cloister

@@ -1,0 +1,82 @@
+// The launcher's program. Two stages of one start: `serve` takes the strength and makes the first process of a new pid
+// namespace, which executes this program again as `inside`: with memory that belongs to the new user namespace. Without
+// that the first jail's change of ids would close /proc/PID to us, and with it the maps of all jails to come.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "launcher/channel.h"
+#include "launcher/identity.h"
+#include "launcher/print-plan.h"
+#include "launcher/serve.h"
+#include "linux/kernel.h"
+
+namespace cloister {
+namespace {
+
+enum Argument { kMode = 1, kStrength, kStore, kStaging, kTrash, kBuilds, kMostJobs, kFirstId, kIdCount, kLockFd };
+
+int Fail(const Failure& failure) {
+  Channel(kChannelFd).SendFailure(0, failure);
+  return 1;
+}
+
+int Start(int count, char** arguments) {
+  const std::optional<Strength> strength = ParseStrength(arguments[kStrength]);
+  if (!strength) return Fail({"STRENGTH_UNAVAILABLE", "know-strength", EINVAL, arguments[kStrength], 0});
+  CloseRange(kChannelFd + 1, ~0u, 0);
+  const UniqueFd program(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  if (!program) return Fail(Failure::Errno("LAUNCHER_START_FAILED", "open-program", "/proc/self/exe"));
+  Result<Identities> identities = TakeStrength(*strength);
+  if (!identities.ok()) return Fail(identities.failure());
+  Result<pid_t> first = BecomeFirstProcess();
+  if (!first.ok()) return Fail(first.failure());
+  if (*first > 0) {
+    MessageWriter body;
+    body.U32(static_cast<uint32_t>(*first));
+    Channel(kChannelFd).Send(MessageKind::kSpawned, 0, body.body());
+    return 0;
+  }
+  std::vector<std::string> texts(arguments, arguments + count);
+  texts[kMode] = "inside";
+  for (const uint32_t number : {identities->first, identities->count, static_cast<uint32_t>(identities->lock_fd)})
+    texts.push_back(std::to_string(number));
+  if (identities->lock_fd >= 0) fcntl(identities->lock_fd, F_SETFD, 0);
+  std::vector<char*> list;
+  for (std::string& text : texts) list.push_back(text.data());
+  list.push_back(nullptr);
+  char* const environment[] = {nullptr};
+  syscall(SYS_execveat, program.get(), "", list.data(), environment, AT_EMPTY_PATH);
+  return Fail(Failure::Errno("LAUNCHER_START_FAILED", "exec-again"));
+}
+
+uint32_t Number(const char* text) { return static_cast<uint32_t>(strtoul(text, nullptr, 10)); }
+
+int RunInside(char** arguments) {
+  Identities identities;
+  identities.strength = ParseStrength(arguments[kStrength]).value_or(Strength::kSingle);
+  identities.first = Number(arguments[kFirstId]);
+  identities.count = Number(arguments[kIdCount]);
+  identities.lock_fd = static_cast<int>(Number(arguments[kLockFd]));
+  if (identities.lock_fd >= 0) fcntl(identities.lock_fd, F_SETFD, FD_CLOEXEC);
+  const LauncherDirectories directories{arguments[kStore], arguments[kStaging], arguments[kTrash], arguments[kBuilds]};
+  Serve(identities, directories, Number(arguments[kMostJobs]));
+}
+
+}  // namespace
+}  // namespace cloister
+
+int main(int count, char** arguments) {
+  using namespace cloister;
+  const std::string mode = count > kMode ? arguments[kMode] : "";
+  if (mode == "serve" && count == kMostJobs + 1) return Start(count, arguments);
+  if (mode == "inside" && count == kLockFd + 1 && getpid() == 1) return RunInside(arguments);
+  if (mode == "--print-plan" && count == kMode + 1) return PrintPlan();
+  return 2;
+}

@@ -1,0 +1,28 @@
+// The orders about trees: what is restored, moved, rewritten and removed below the held directories. Each runs on a
+// thread of its own kind and sends one answer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "launcher/channel.h"
+#include "launcher/reaper.h"
+#include "launcher/root.h"
+
+namespace cloister {
+
+struct TreeContext {
+  Channel& channel;
+  const Root& root;
+  Reaper& reaper;
+};
+
+void RunRestore(const TreeContext& context, const Order& order);
+void RunWriteText(const TreeContext& context, const Order& order);
+void RunMove(const TreeContext& context, const Order& order);
+void RunRewrite(const TreeContext& context, const Order& order);
+void RunRemove(const TreeContext& context, const Order& order);
+void RunDiscard(const TreeContext& context, const Order& order);
+
+}  // namespace cloister

@@ -1,0 +1,66 @@
+#include "launcher/reaper.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <utility>
+#include <vector>
+
+#include "tree/remove.h"
+
+namespace cloister {
+namespace {
+
+std::vector<std::string> NamesIn(int directory_fd) {
+  std::vector<std::string> names;
+  UniqueFd again(openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* directory = again ? fdopendir(again.get()) : nullptr;
+  if (directory == nullptr) return names;
+  (void)again.Release();
+  while (const dirent* entry = readdir(directory))
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names.emplace_back(entry->d_name);
+  closedir(directory);
+  return names;
+}
+
+std::string StartPrefix() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  char prefix[64];
+  snprintf(prefix, sizeof prefix, "swept-%llx%llx-", static_cast<unsigned long long>(now.tv_sec),
+           static_cast<unsigned long long>(now.tv_nsec));
+  return prefix;
+}
+
+}  // namespace
+
+void Reaper::Remove(int directory_fd, std::string name) {
+  queue_.Push([directory_fd, name = std::move(name)] { (void)RemoveTree(directory_fd, name.c_str()).ok(); });
+}
+
+unsigned int Sweep(const Root& root, Reaper& reaper) {
+  const std::string prefix = StartPrefix();
+  unsigned int left = 0;
+  unsigned int number = 0;
+  for (std::string& name : NamesIn(root.trash.get())) reaper.Remove(root.trash.get(), std::move(name));
+  for (const int directory_fd : {root.staging.get(), root.builds.get()}) {
+    for (const std::string& name : NamesIn(directory_fd)) {
+      const std::string swept = prefix + std::to_string(number++);
+      if (renameat(directory_fd, name.c_str(), root.trash.get(), swept.c_str()) == 0) {
+        reaper.Remove(root.trash.get(), swept);
+      } else if (errno == EXDEV) {  // builds may be on another file system
+        if (!RemoveTree(directory_fd, name.c_str()).ok()) ++left;
+      } else if (errno != ENOENT) {
+        ++left;
+      }
+    }
+  }
+  return left;
+}
+
+}  // namespace cloister

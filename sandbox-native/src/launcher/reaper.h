@@ -1,0 +1,27 @@
+// Removes what nobody waits for: views, build directories, the trash. One thread, behind all others.
+#pragma once
+
+#include <string>
+
+#include "core/result.h"
+#include "launcher/root.h"
+#include "launcher/task-queue.h"
+
+namespace cloister {
+
+class Reaper {
+ public:
+  void Start() { queue_.Start(1, 10); }
+
+  /// Removes the entry `name` of the held directory, some time soon. What cannot be removed stays for the next start.
+  void Remove(int directory_fd, std::string name);
+
+ private:
+  TaskQueue queue_;
+};
+
+/// Moves all that an earlier launcher left in staging and builds to the trash, and has the trash emptied. Gives the
+/// number of entries that could not be moved: they belong to ids that only a stronger launcher holds.
+unsigned int Sweep(const Root& root, Reaper& reaper);
+
+}  // namespace cloister

@@ -1,0 +1,62 @@
+// Threads that do what is put in their queue, first in, first out.
+#pragma once
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <utility>
+
+namespace cloister {
+
+class TaskQueue {
+ public:
+  using Task = std::function<void()>;
+
+  /// Starts the threads, which live as long as the process. `niceness` above 0 makes them give way to all others.
+  void Start(unsigned int threads, int niceness = 0) {
+    niceness_ = niceness;
+    for (unsigned int index = 0; index < threads; ++index) {
+      pthread_t thread;
+      if (pthread_create(&thread, nullptr, &TaskQueue::Main, this) == 0) pthread_detach(thread);
+    }
+  }
+
+  void Push(Task task) {
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    ready_.notify_one();
+  }
+
+ private:
+  static void* Main(void* self) {
+    static_cast<TaskQueue*>(self)->Run();
+    return nullptr;
+  }
+
+  [[noreturn]] void Run() {
+    if (niceness_ > 0) setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness_);
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, [this] { return !tasks_.empty(); });
+      const Task task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+    }
+  }
+
+  int niceness_ = 0;
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Task> tasks_;
+};
+
+}  // namespace cloister

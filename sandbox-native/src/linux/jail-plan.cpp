@@ -1,0 +1,210 @@
+#include "linux/jail-plan.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <linux/mount.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+namespace cloister {
+namespace {
+
+constexpr unsigned long kUmountDetach = 2;  // MNT_DETACH; its header does not go with linux/mount.h
+constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV;
+
+void AddIdentity(Plan& plan) {
+  // Not from id 0 of the jail's user namespace, which nobody is, so that the capabilities stay for the mounts to come.
+  plan.Add("set-gid", nullptr, SYS_setresgid, kInsideGid, kInsideGid, kInsideGid);
+  plan.Add("set-uid", nullptr, SYS_setresuid, kInsideUid, kInsideUid, kInsideUid);
+  plan.Add("new-session", nullptr, SYS_setsid);
+  plan.Add("set-umask", nullptr, SYS_umask, 0);
+}
+
+void AddHostName(Plan& plan) {
+  plan.Add("set-host-name", nullptr, SYS_sethostname, plan.Keep("localhost"), strlen("localhost"));
+  plan.Add("set-domain-name", nullptr, SYS_setdomainname, plan.Keep("(none)"), strlen("(none)"));
+}
+
+void AddLoopback(Plan& plan) {
+  ifreq request{};
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP;
+  plan.Add("open-loopback", nullptr, SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0).to_slot = 0;
+  plan.Add("loopback-up", nullptr, SYS_ioctl, 0, SIOCSIFFLAGS, plan.KeepArray(std::vector{request})).from_slot = 1;
+  plan.Add("close-loopback", nullptr, SYS_close, 0).from_slot = 1;
+}
+
+void AddDirectory(Plan& plan, const char* path, unsigned long mode) {
+  plan.Add("make-directory", path, SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+void AddFileSystem(Plan& plan, const char* type, const char* path, unsigned long flags, const char* options) {
+  plan.Add("mount", path, SYS_mount, type, path, type, flags, options);
+}
+
+void AddRoot(Plan& plan) {
+  AddFileSystem(plan, "tmpfs", kJailRoot, kQuiet, "mode=0755,size=4m");
+  AddDirectory(plan, "/jail/proc", 0555);
+  AddDirectory(plan, "/jail/dev", 0755);
+  AddDirectory(plan, "/jail/tmp", 0755);
+  // While the launcher's own /proc is still in sight: the kernel asks for one that hides nothing.
+  AddFileSystem(plan, "proc", "/jail/proc", kQuiet | MS_NOEXEC, nullptr);
+  plan.Add("bind-devices", "/jail/dev", SYS_mount, kDeviceTemplate, "/jail/dev", nullptr, MS_BIND | MS_REC, nullptr);
+  AddFileSystem(plan, "devpts", "/jail/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
+  AddFileSystem(plan, "tmpfs", "/jail/dev/shm", kQuiet, "mode=1777");
+  AddFileSystem(plan, "tmpfs", "/jail/tmp", kQuiet, "mode=1777");
+
+  plan.Add("enter-root", kJailRoot, SYS_chdir, kJailRoot);
+  plan.Add("pivot-root", kJailRoot, SYS_pivot_root, ".", ".");
+  plan.Add("leave-old-root", "/", SYS_umount2, ".", kUmountDetach);
+  plan.Add("enter-root", "/", SYS_chdir, "/");
+}
+
+void AddBounds(Plan& plan, const JailHost& host) {
+  if (host.has_keyrings) plan.Add("new-keyring", nullptr, SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  plan.Add("clear-ambient", nullptr, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (int capability = 0; capability <= host.last_capability; ++capability)
+    plan.Add("drop-bounding", nullptr, SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
+  constexpr unsigned long kSecureBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                        SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                        SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  plan.Add("set-securebits", nullptr, SYS_prctl, PR_SET_SECUREBITS, kSecureBits, 0, 0, 0);
+  plan.Add("no-new-privileges", nullptr, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void AddMove(Plan& plan, int mount_fd, const char* path) {
+  plan.Add("move-mount", path, SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/// Makes the directories of an absolute path, but those that `made` holds.
+void AddDirectories(Plan& plan, std::string_view path, std::vector<std::string>& made) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string directory(path.substr(0, end));
+    if (std::find(made.begin(), made.end(), directory) == made.end()) {
+      AddDirectory(plan, plan.Keep(directory), 0755);
+      made.push_back(directory);
+    }
+    if (end == std::string_view::npos) return;
+  }
+}
+
+void AddRootEntry(Plan& plan, const JailEntry& entry) {
+  const char* path = plan.Keep("/" + entry.name);
+  switch (entry.kind) {
+    case JailEntry::Kind::kSymlink:
+      plan.Add("make-symlink", path, SYS_symlinkat, plan.Keep(entry.target), AT_FDCWD, path);
+      return;
+    case JailEntry::Kind::kDirectory:
+      AddDirectory(plan, path, 0755);
+      break;
+    case JailEntry::Kind::kFile:
+      plan.Add("make-file", path, SYS_mknodat, AT_FDCWD, path, S_IFREG | 0444, 0);
+      break;
+  }
+  AddMove(plan, entry.mount_fd, path);
+}
+
+void AddStore(Plan& plan, const JailSpec& spec, const JailMounts& mounts) {
+  AddMove(plan, mounts.view_fd, plan.Keep(spec.store_directory));
+  for (const JailEntry& entry : mounts.inputs)
+    if (entry.kind != JailEntry::Kind::kSymlink)
+      AddMove(plan, entry.mount_fd, plan.Keep(spec.store_directory + "/" + entry.name));
+}
+
+void AddEtc(Plan& plan, const JailMounts& mounts) {
+  for (const JailEntry& entry : mounts.etc) {
+    if (mounts.etc_from_world) {
+      AddMove(plan, entry.mount_fd, plan.Keep("/etc/" + entry.name));
+    } else {
+      AddRootEntry(plan, entry);
+    }
+  }
+}
+
+void AddLimits(Plan& plan, const JailSpec& spec) {
+  const auto add = [&plan](const JailLimit& limit) {
+    const rlimit64 values{limit.soft, limit.hard};
+    plan.Add("set-limit", nullptr, SYS_prlimit64, 0, limit.resource, plan.KeepArray(std::vector{values}), nullptr);
+  };
+  const auto is_core = [](const JailLimit& limit) { return limit.resource == RLIMIT_CORE; };
+  if (std::none_of(spec.limits.begin(), spec.limits.end(), is_core)) add({RLIMIT_CORE, 0, 0});
+  for (const JailLimit& limit : spec.limits) add(limit);
+  plan.Add("set-umask", nullptr, SYS_umask, spec.umask);
+  plan.Add("set-personality", nullptr, SYS_personality, spec.personality);
+}
+
+void AddDescriptors(Plan& plan, int log_fd, int first_private_fd) {
+  // The table is the launcher's until here; a copy of its low end is enough.
+  plan.Add("own-descriptors", nullptr, SYS_close_range, first_private_fd, ~0u, CLOSE_RANGE_UNSHARE);
+  plan.Add("log-to-stdout", nullptr, SYS_dup3, log_fd, 1, 0);
+  plan.Add("log-to-stderr", nullptr, SYS_dup3, log_fd, 2, 0);
+  plan.Add("open-null", "/dev/null", SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC).to_slot = 0;
+  plan.Add("null-to-stdin", "/dev/null", SYS_dup3, 0, 0, 0).from_slot = 1;
+  plan.Add("close-others", nullptr, SYS_close_range, 3, ~0u, 0);
+}
+
+void AddPrivileges(Plan& plan) {
+  const __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
+  plan.Add("drop-capabilities", nullptr, SYS_capset, plan.KeepArray(std::vector{head}),
+           plan.KeepArray(std::vector<__user_cap_data_struct>(2)));
+}
+
+void AddExec(Plan& plan, const JailSpec& spec) {
+  const auto pointers = [&plan](const std::vector<std::string>& texts) {
+    std::vector<const char*> list;
+    list.reserve(texts.size() + 1);
+    for (const std::string& text : texts) list.push_back(plan.Keep(text));
+    list.push_back(nullptr);
+    return plan.KeepArray(std::move(list));
+  };
+  plan.Add("unblock-signals", nullptr, SYS_rt_sigprocmask, SIG_SETMASK, plan.KeepArray(std::vector<uint64_t>{0}), nullptr,
+           sizeof(uint64_t));
+  const char* builder = plan.Keep(spec.builder);
+  plan.Add("exec", builder, SYS_execve, builder, pointers(spec.arguments), pointers(spec.environment));
+}
+
+}  // namespace
+
+Plan MakePreparePlan(const JailHost& host) {
+  Plan plan;
+  AddIdentity(plan);
+  AddHostName(plan);
+  AddLoopback(plan);
+  AddRoot(plan);
+  AddBounds(plan, host);
+  return plan;
+}
+
+Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd) {
+  Plan plan;
+  std::vector<std::string> made{"/proc", "/dev", "/tmp"};
+  AddDirectories(plan, spec.store_directory, made);
+  AddDirectories(plan, spec.build_directory, made);
+  for (const JailEntry& entry : mounts.world) AddRootEntry(plan, entry);
+  AddEtc(plan, mounts);
+  AddStore(plan, spec, mounts);
+  AddMove(plan, mounts.build_directory_fd, plan.Keep(spec.build_directory));
+  plan.Add("root-read-only", "/", SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr);
+
+  const char* build_directory = plan.Keep(spec.build_directory);
+  plan.Add("enter-build-directory", build_directory, SYS_chdir, build_directory);
+  AddLimits(plan, spec);
+  AddDescriptors(plan, log_fd, first_private_fd);
+  AddPrivileges(plan);
+  AddExec(plan, spec);
+  return plan;
+}
+
+}  // namespace cloister

@@ -1,0 +1,47 @@
+// From a jail's spec to the list of system calls that makes it. Nothing is done here: the plan decides, RunJail runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/plan.h"
+#include "linux/jail-spec.h"
+
+namespace cloister {
+
+/// One thing to appear in the jail: a mount at hand (a directory's or a file's), or a symlink to be made again.
+struct JailEntry {
+  enum class Kind { kDirectory, kFile, kSymlink };
+  Kind kind = Kind::kDirectory;
+  std::string name;
+  int mount_fd = -1;
+  std::string target;  // of a symlink
+};
+
+/// The mounts that a build's worker has made ready, as descriptors that jail and launcher share.
+struct JailMounts {
+  int view_fd = -1;
+  int build_directory_fd = -1;
+  std::vector<JailEntry> inputs;  // symlinks are in the view already, as are the mount points of the others
+  std::vector<JailEntry> world;   // for the root directory
+  bool etc_from_world = false;
+  std::vector<JailEntry> etc;     // etc_from_world: files to mount over those below /etc; else the one entry "etc"
+};
+
+/// What the launcher found out about the machine once.
+struct JailHost {
+  int last_capability = 40;
+  bool has_keyrings = true;
+};
+
+/// The part that is the same for every jail: made ahead, before anybody knows what will be built in it.
+Plan MakePreparePlan(const JailHost& host);
+
+/// The rest, which ends with execve. Descriptors from `first_private_fd` on are closed; `log_fd` is below it.
+Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd);
+
+/// The mount points and directories that the launcher's own root has for jails.
+inline constexpr char kJailRoot[] = "/jail";
+inline constexpr char kDeviceTemplate[] = "/template/dev";
+
+}  // namespace cloister

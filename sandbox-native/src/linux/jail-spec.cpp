@@ -1,0 +1,78 @@
+#include "linux/jail-spec.h"
+
+#include <sys/personality.h>
+
+#include <algorithm>
+
+namespace cloister {
+namespace {
+
+bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+bool IsSafe(const JailSpec& spec) {
+  const auto base_names = [](const std::vector<std::string>& names) {
+    return std::all_of(names.begin(), names.end(), [](const std::string& name) { return IsBaseName(name); });
+  };
+  const auto texts = [](const std::vector<std::string>& items) { return std::none_of(items.begin(), items.end(), HasNul); };
+  return SplitAbsolutePath(spec.store_directory) && SplitAbsolutePath(spec.build_directory) && base_names(spec.inputs) &&
+         base_names(spec.outputs) && (spec.world.empty() || IsBaseName(spec.world)) && !HasNul(spec.builder) &&
+         texts(spec.arguments) && texts(spec.environment) && !spec.arguments.empty() &&
+         std::all_of(spec.files.begin(), spec.files.end(), [](const JailFile& file) { return IsBaseName(file.name); });
+}
+
+}  // namespace
+
+std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
+  JailSpec spec;
+  spec.store_directory = reader.Text();
+  spec.inputs = reader.Texts();
+  spec.world = reader.Text();
+  spec.outputs = reader.Texts();
+  spec.builder = reader.Text();
+  spec.arguments = reader.Texts();
+  spec.environment = reader.Texts();
+  spec.build_directory = reader.Text();
+  spec.build_in_memory = reader.U8() != 0;
+  spec.build_size_bytes = reader.U64();
+  spec.build_inodes = reader.U64();
+  for (uint32_t left = reader.Count(9); left > 0; --left) {
+    JailFile& file = spec.files.emplace_back();
+    file.name = reader.Text();
+    file.contents = reader.Text();
+    file.executable = reader.U8() != 0;
+  }
+  // Without address randomisation, as Nix and Guix run their builders: two runs should not differ by it.
+  spec.personality = uint64_t{ADDR_NO_RANDOMIZE} | (reader.U8() != 0 ? uint64_t{PER_LINUX32} : uint64_t{PER_LINUX});
+  spec.umask = reader.U32();
+  spec.wall_time_ms = reader.U64();
+  spec.silence_ms = reader.U64();
+  spec.log_bytes = reader.U64();
+  for (uint32_t left = reader.Count(20); left > 0; --left) {
+    JailLimit& limit = spec.limits.emplace_back();
+    limit.resource = reader.U32();
+    limit.soft = reader.U64();
+    limit.hard = reader.U64();
+  }
+  if (!IsSafe(spec)) return std::nullopt;
+  return spec;
+}
+
+bool IsBaseName(std::string_view name) noexcept {
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
+std::optional<std::vector<std::string>> SplitAbsolutePath(std::string_view path) {
+  if (path.size() < 2 || path.front() != '/') return std::nullopt;
+  std::vector<std::string> components;
+  for (size_t start = 1; start <= path.size();) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    const std::string_view component = path.substr(start, end - start);
+    if (!IsBaseName(component)) return std::nullopt;
+    components.emplace_back(component);
+    start = end + 1;
+  }
+  return components;
+}
+
+}  // namespace cloister

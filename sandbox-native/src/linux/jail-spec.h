@@ -1,0 +1,62 @@
+// All that a jail is given, as the order of a build brings it. TypeScript validates and explains; here it is decoded
+// and what path safety rests on is looked at once more.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/message.h"
+
+namespace cloister {
+
+/// The identity that every builder has inside of its jail, as in Nix.
+inline constexpr uid_t kInsideUid = 1000;
+inline constexpr gid_t kInsideGid = 100;
+
+struct JailFile {
+  std::string name;  // in the build directory
+  std::string contents;
+  bool executable = false;
+};
+
+struct JailLimit {
+  uint32_t resource = 0;  // RLIMIT_*
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+struct JailSpec {
+  std::string store_directory;      // where the view appears
+  std::vector<std::string> inputs;  // base names below the store directory
+  std::string world;                // base name, or ""
+  std::vector<std::string> outputs;
+  std::string builder;
+  std::vector<std::string> arguments;    // with argv[0]
+  std::vector<std::string> environment;  // NAME=VALUE
+  std::string build_directory;           // inside
+  bool build_in_memory = false;
+  uint64_t build_size_bytes = 0;  // 0: no limit; as build_inodes, for a build directory in memory
+  uint64_t build_inodes = 0;
+  std::vector<JailFile> files;
+  uint64_t personality = 0;
+  uint32_t umask = 022;
+  uint64_t wall_time_ms = 0;  // 0: no limit, as for the next two
+  uint64_t silence_ms = 0;
+  uint64_t log_bytes = 0;
+  std::vector<JailLimit> limits;
+};
+
+/// Reads the part of a build's order that is its JailSpec; nothing if it breaks a rule that paths rest on.
+std::optional<JailSpec> ReadJailSpec(MessageReader& reader);
+
+/// True for one component of a path: not empty, not "." or "..", no slash, no NUL, at most 255 bytes.
+bool IsBaseName(std::string_view name) noexcept;
+
+/// The components of an absolute path without "." and ".."; nothing if it is not one.
+std::optional<std::vector<std::string>> SplitAbsolutePath(std::string_view path);
+
+}  // namespace cloister

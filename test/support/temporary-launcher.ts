@@ -1,0 +1,157 @@
+/** A launcher over a store of its own below the system's temporary directory, with a static busybox in it. */
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
+import {
+  type BuildAnswer,
+  type BuildOrder,
+  type Launcher,
+  type Strength,
+  startLauncher,
+} from "../../sandbox-native/launcher.ts";
+
+export const storeDirectory = "/cloister/store";
+export const busyboxFile = "/bin/busybox";
+export const hasBusybox = existsSync(busyboxFile);
+export const strengthOfTests = (process.env.CLOISTER_STRENGTH ?? "auto") as "auto" | Strength;
+
+/** A base name for the store: 32 equal digits and a name. */
+export const storeName = (digit: string, name: string) => `${digit.repeat(32)}-${name}`;
+
+export const busybox = storeName("b", "busybox");
+export const out = storeName("0", "out");
+
+/** A spec that runs a script by busybox's shell, with all that `changes` does not say as plain as can be. */
+export function shellSpec(script: string, changes: Partial<JailSpec> = {}): JailSpec {
+  const inputs = [busybox, ...(changes.inputs ?? [])];
+  const outputs = changes.outputs ?? [out];
+  const base: JailSpec = {
+    storeDirectory,
+    inputs,
+    outputs,
+    builder: Buffer.from(`${storeDirectory}/${busybox}/bin/sh`),
+    argv0: Buffer.from("sh"),
+    args: ["-c", script].map((text) => Buffer.from(text)),
+    environment: [
+      `PATH=${storeDirectory}/${busybox}/bin`,
+      `out=${storeDirectory}/${outputs[0] ?? "none"}`,
+      ...outputs.slice(1).map((name, index) => `out${index + 2}=${storeDirectory}/${name}`),
+    ].map((text) => Buffer.from(text)),
+    buildDirectory: { inside: "/build", kind: "disk", sizeBytes: 0n, inodes: 0n },
+    files: [],
+    uid: 1000,
+    gid: 100,
+    hostName: "localhost",
+    network: "none",
+    personality: "linux",
+    umask: 0o022,
+    limits: { wallTimeMs: 30_000, silenceMs: 0, logBytes: 0, rlimits: [] },
+  };
+  return { ...base, ...changes, inputs, outputs };
+}
+
+export interface Ran {
+  readonly answer: BuildAnswer;
+  readonly log: string;
+}
+
+export interface TemporaryLauncher extends AsyncDisposable {
+  readonly launcher: Launcher;
+  readonly folder: string;
+  readonly store: string;
+  readonly staging: string;
+  /** Runs a spec with its outputs as plain ones; changes of the order besides. */
+  run(spec: JailSpec, order?: Partial<BuildOrder>, signal?: AbortSignal): Promise<Ran>;
+  /** Runs a script that must exit with 0, and gives its output. */
+  shell(script: string, changes?: Partial<JailSpec>): Promise<string>;
+  /** Moves the only output of an answer into the store, and gives its path there. */
+  keep(answer: BuildAnswer, name?: string): Promise<string>;
+}
+
+/** The applets that tests use, as links: busybox knows by its name which one it is. */
+const applets =
+  "sh cat chmod cp date dd echo env false find grep head hostname id ip kill ln ls mkdir mkfifo mknod mount mv nc nohup ps readlink rm rmdir sed seq setsid sleep sort stat su sync tail test touch true umount uname wc yes".split(
+    " ",
+  );
+
+export async function makeTemporaryLauncher(
+  options: { strength?: "auto" | Strength; maxJobs?: number; folder?: string } = {},
+): Promise<TemporaryLauncher> {
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "cloister-jail-"));
+  chmodSync(folder, 0o755);
+  const [store, staging, trash, builds] = ["store", "staging", "trash", "builds"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const directory of [store, staging, trash, builds]) mkdirSync(directory, { recursive: true });
+  const tools = join(store, busybox, "bin");
+  if (hasBusybox && !existsSync(tools)) {
+    mkdirSync(tools, { recursive: true });
+    copyFileSync(busyboxFile, join(tools, "busybox"));
+    chmodSync(join(tools, "busybox"), 0o555);
+    for (const applet of applets) symlinkSync("busybox", join(tools, applet));
+  }
+  const launcher = await startLauncher({
+    storeDirectory: store,
+    stagingDirectory: staging,
+    trashDirectory: trash,
+    buildsDirectory: builds,
+    strength: options.strength ?? strengthOfTests,
+    maxJobs: options.maxJobs ?? 2,
+  });
+  const run = async (spec: JailSpec, order: Partial<BuildOrder> = {}, signal?: AbortSignal): Promise<Ran> => {
+    const pieces: Uint8Array[] = [];
+    const answer = await launcher.build(
+      { spec, candidates: [], outputs: spec.outputs.map((name) => ({ name })), ...order },
+      { onLog: (bytes) => pieces.push(bytes), ...(signal && { signal }) },
+    );
+    return { answer, log: Buffer.concat(pieces).toString() };
+  };
+  return {
+    launcher,
+    folder,
+    store,
+    staging,
+    run,
+    async shell(script, changes = {}) {
+      const { answer, log } = await run(shellSpec(script, { outputs: [], ...changes }));
+      await launcher.discard([], [answer.view]);
+      if (answer.ending.kind !== "exited" || answer.ending.code !== 0)
+        throw new Error(`the script ended with ${JSON.stringify(answer.ending)}: ${log}`);
+      return log;
+    },
+    async keep(answer, name = out) {
+      const output = answer.outputs.find((candidate) => candidate.name === name);
+      if (output?.kind !== "sealed") throw new Error(`there is no output: ${JSON.stringify(answer, replaceBigInt)}`);
+      await launcher.move([{ from: output.stagingName, to: name }], [answer.view]);
+      return join(store, name);
+    },
+    async [Symbol.asyncDispose]() {
+      await launcher.close();
+      if (options.folder === undefined) removeFolder(folder);
+    },
+  };
+}
+
+const replaceBigInt = (_key: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
+
+/** Sealed directories cannot be written, so an ordinary user must make them writable before they can be removed. */
+function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    makeWritable(folder);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function makeWritable(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    chmodSync(join(folder, entry.name), 0o700);
+    makeWritable(join(folder, entry.name));
+  }
+}
