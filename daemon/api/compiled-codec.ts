@@ -4,6 +4,7 @@
  * know they leave to zod; so does what does not fit, which zod then puts into words.
  */
 import { z } from "zod";
+import type { CheckDefinition, Definition, Schema } from "./schema-definition.ts";
 
 export interface CompiledCodec<Value> {
   /** Throws a ZodError, and what the values' own parsers throw. */
@@ -288,34 +289,3 @@ function isPlainObject(value: unknown): value is Readonly<Record<string, unknown
 export function identity<Value>(value: Value): Value {
   return value;
 }
-
-/** The parts of zod's own definitions that are looked at here. */
-interface Schema {
-  readonly def: Definition;
-}
-
-type Definition = { readonly checks?: readonly { readonly _zod: { readonly def: CheckDefinition } }[] } & (
-  | { readonly type: "string" | "number" | "bigint" | "boolean" | "null" | "unknown"; readonly format?: string }
-  | { readonly type: "literal"; readonly values: readonly unknown[] }
-  | { readonly type: "enum"; readonly entries: Readonly<Record<string, unknown>> }
-  | { readonly type: "custom"; readonly fn: (value: unknown) => boolean }
-  | { readonly type: "optional" | "nullable"; readonly innerType: z.ZodType }
-  | { readonly type: "array"; readonly element: z.ZodType }
-  | { readonly type: "tuple"; readonly items: readonly z.ZodType[] }
-  | { readonly type: "object"; readonly shape: Readonly<Record<string, z.ZodType>> }
-  | { readonly type: "union"; readonly options: readonly z.ZodType[]; readonly discriminator?: string }
-  | {
-      readonly type: "pipe";
-      readonly in: z.ZodType;
-      readonly out: z.ZodType;
-      readonly transform: (value: unknown) => unknown;
-      readonly reverseTransform: (value: never) => unknown;
-    }
-);
-
-type CheckDefinition =
-  | { readonly check: "max_length"; readonly maximum: number }
-  | { readonly check: "length_equals"; readonly length: number }
-  | { readonly check: "greater_than" | "less_than"; readonly value: number; readonly inclusive: boolean }
-  | { readonly check: "custom"; readonly fn: (value: unknown) => boolean }
-  | { readonly check: "string_format" };

@@ -1,26 +1,17 @@
 /** One connection to a daemon: many requests at once, each with its streams, matched to their answers by id. */
-import { connect as connectSocket, type Socket } from "node:net";
-import { z } from "zod";
+import type { Socket } from "node:net";
 import { CloisterError } from "../../derivations/error.ts";
 import { thisProgram } from "../api/build-id.ts";
-import { codecOf } from "../api/compiled-codec.ts";
 import { ProtocolError } from "../api/errors.ts";
 import type { BuildEvent } from "../api/events.ts";
 import { MessageChannel } from "../api/message-channel.ts";
-import {
-  describeIssue,
-  limits,
-  type Message,
-  type MessageOf,
-  protocolFeatures,
-  protocolVersion,
-} from "../api/messages.ts";
-import { type MethodName, methods, type Params, type Result } from "../api/msgpack-messages.ts";
+import { limits, type Message, type MessageOf, protocolFeatures, protocolVersion } from "../api/messages.ts";
+import type { MethodName, Params, Result } from "../api/msgpack-messages.ts";
 import type { ByteStream } from "../api/service.ts";
-import { openSocketPlace } from "../api/socket-place.ts";
 import { IncomingStream, sendStream, Window } from "../api/streams.ts";
-import { buildEvent } from "../api/wire-values.ts";
+import { connectTo } from "./connect-socket.ts";
 import { ClientError } from "./errors.ts";
+import { decodeEvent, decodeResult, encodeParams } from "./request-values.ts";
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
@@ -302,46 +293,5 @@ export class Connection {
   #goneError(): unknown {
     this.#error ??= new ClientError("DAEMON_GONE", { socket: this.socket, logTail: this.#readLogTail() });
     return this.#error;
-  }
-}
-
-async function connectTo(socket: string): Promise<Socket> {
-  using place = openSocketPlace(socket);
-  const raw = connectSocket(place.path);
-  await new Promise<void>((resolve, reject) => {
-    raw.once("error", reject);
-    raw.once("connect", () => {
-      raw.off("error", reject);
-      resolve();
-    });
-  });
-  return raw;
-}
-
-function encodeParams<Name extends MethodName>(method: Name, params: Params<Name>): unknown {
-  try {
-    return codecOf(methods[method].params as z.ZodType).encode(params);
-  } catch (error) {
-    // Something of another type than ours: zod says where.
-    const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
-    if (encoded.success) throw error;
-    throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(encoded.error) });
-  }
-}
-
-function decodeResult(method: MethodName, value: unknown): unknown {
-  return decodeWith(methods[method].result as z.ZodType, method, value);
-}
-
-function decodeEvent(method: MethodName, value: unknown): BuildEvent {
-  return decodeWith(buildEvent, method, value);
-}
-
-function decodeWith<Value>(schema: z.ZodType<Value>, method: MethodName, value: unknown): Value {
-  try {
-    return codecOf(schema).decode(value);
-  } catch (error) {
-    if (!(error instanceof z.ZodError)) throw error;
-    throw new ProtocolError("PROTOCOL_RESULT_INVALID", { method, ...describeIssue(error) });
   }
 }

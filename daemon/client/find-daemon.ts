@@ -106,7 +106,7 @@ async function openOrStart(place: StorePlace, options: ConnectOptions): Promise<
       continue;
     }
 
-    const started = await startDaemon(place, options);
+    const started = await startDaemon(place, { ...options, environment: process.env });
     if (started.kind === "running") continue;
     // Another process owns the store: it is about to listen, or finishing its builds before it ends.
     if (performance.now() > giveUpAtMs) throw started.error;

@@ -19,6 +19,7 @@ export type Start =
   | { readonly kind: "in-use"; readonly error: CloisterError };
 
 export interface StartOptions {
+  readonly environment: NodeJS.ProcessEnv;
   readonly strength?: string;
   readonly signal?: AbortSignal;
 }
@@ -60,7 +61,7 @@ export async function startDaemon(place: StorePlace, options: StartOptions): Pro
     ["--strength", options.strength],
     ["--ready-fd", String(readyDescriptor)],
   ].flatMap(([flag, value]) => (flag === undefined || value === undefined ? [] : [flag, value]));
-  const { CLOISTER_SOCKET: _, ...environment } = process.env; // this daemon listens at its store's own place
+  const { CLOISTER_SOCKET: _, ...environment } = options.environment; // this daemon listens at its store's own place
   const child = spawn(
     process.execPath,
     [join(thisProgram().folder, "daemon/server/bin.js"), "--background", ...flags],

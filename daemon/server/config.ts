@@ -44,7 +44,7 @@ export interface Place {
 }
 
 /** Ends with a number where help, version or a wrong option leave nothing to do: the exit status. Throws CONFIG_ codes. */
-export function readConfig(argv: readonly string[], place: Place): DaemonConfig | number {
+export function readConfig(argv: readonly string[], place: Place = placeOfThisProcess()): DaemonConfig | number {
   const command = makeCommand(place);
   try {
     command.parse([...argv], { from: "user" });
@@ -80,6 +80,15 @@ export function readConfig(argv: readonly string[], place: Place): DaemonConfig 
     background: flags.background,
     ...(flags.readyFd === undefined ? {} : { readyDescriptor: flags.readyFd }),
     ...(user === undefined ? {} : { user }),
+  };
+}
+
+function placeOfThisProcess(): Place {
+  return {
+    environment: process.env,
+    uid: process.getuid?.() ?? 0,
+    print: (text) => process.stdout.write(text),
+    printError: (text) => process.stderr.write(text),
   };
 }
 

@@ -43,6 +43,10 @@ export class Daemon {
     return this.#stopped.promise;
   }
 
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
   get connections(): number {
     return this.#sessions.size;
   }

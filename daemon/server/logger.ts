@@ -1,6 +1,6 @@
 /** The daemon's own log: one JSON object a line (pino), or a readable line where a person watches. */
 import { Writable } from "node:stream";
-import { pino, type Logger as PinoLogger } from "pino";
+import { type Logger as PinoLogger, pino } from "pino";
 
 export type Logger = PinoLogger;
 

@@ -14,12 +14,7 @@ import { admitsOthers } from "./trust.ts";
 export async function main(argv: readonly string[]): Promise<number> {
   let config: DaemonConfig | number;
   try {
-    config = readConfig(argv, {
-      environment: process.env,
-      uid: process.getuid?.() ?? 0,
-      print: (text) => process.stdout.write(text),
-      printError: (text) => process.stderr.write(text),
-    });
+    config = readConfig(argv);
   } catch (error) {
     if (!(error instanceof CloisterError)) throw error;
     process.stderr.write(`cloisterd: ${error.message} [${error.code}]\n  ${error.hint}\n`);
@@ -73,12 +68,8 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
 /** Resolves what the exit status is to be when the daemon has stopped. */
 function watchForTheEnd(daemon: Daemon, launcherEnded: Promise<void>, config: DaemonConfig, log: Logger): () => number {
   let status = 0;
-  let isStopped = false;
-  daemon.stopped.finally(() => {
-    isStopped = true;
-  });
   launcherEnded.then(() => {
-    if (isStopped) return;
+    if (daemon.isStopping) return;
     log.fatal("the launcher died; builds that were running are lost, and the next daemon starts another one");
     status = 1;
     daemon.stop(0);

@@ -1,0 +1,98 @@
+/** One request of a connection while it is open: its streams, its events, and whether it is still wanted. */
+import type { CloisterError } from "../../derivations/error.ts";
+import { codecOf } from "../api/compiled-codec.ts";
+import { ProtocolError } from "../api/errors.ts";
+import type { BuildEvent } from "../api/events.ts";
+import type { MessageChannel } from "../api/message-channel.ts";
+import { type MethodName, methods, type RequestContext } from "../api/msgpack-messages.ts";
+import type { ByteStream } from "../api/service.ts";
+import { IncomingStream, Window } from "../api/streams.ts";
+import { buildEvent } from "../api/wire-values.ts";
+
+/** With this much unsent, log events are left out. */
+const eventLimitBytes = 4 * 1024 * 1024;
+
+/** What goes with one request beside its parameters; most of it is made only when it is asked for. */
+export class OpenRequest implements RequestContext {
+  readonly id: number;
+  readonly method: MethodName;
+  readonly #channel: MessageChannel;
+  #abort: AbortController | undefined;
+  #upload: IncomingStream | undefined;
+  #window: Window | undefined;
+  #skippedBytes = 0;
+  isCancelled = false;
+
+  constructor(id: number, method: MethodName, channel: MessageChannel) {
+    this.id = id;
+    this.method = method;
+    this.#channel = channel;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.isCancelled) this.#abort.abort(this.#cancelledError());
+    return this.#abort.signal;
+  }
+
+  get upload(): ByteStream {
+    return this.#incoming;
+  }
+
+  get window(): Window {
+    this.#window ??= new Window();
+    return this.#window;
+  }
+
+  /** A client that reads too slowly misses log lines, and is told so; it never misses what started and ended. */
+  readonly onEvent = (event: BuildEvent): void => {
+    if (event.kind === "build-log") {
+      if (this.#channel.unsentBytes > eventLimitBytes) {
+        this.#skippedBytes += event.bytes.length;
+        return;
+      }
+      if (this.#skippedBytes > 0) {
+        const note = `\n[cloister: ${this.#skippedBytes} bytes of the log left out here: its reader is too slow]\n`;
+        this.#skippedBytes = 0;
+        this.#sendEvent({ ...event, bytes: Buffer.from(note) });
+      }
+    }
+    this.#sendEvent(event);
+  };
+
+  takeChunk(bytes: Uint8Array): void {
+    if (!methods[this.method].upload)
+      throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: `${this.method} has no upload` });
+    this.#incoming.push(bytes);
+  }
+
+  endUpload(): void {
+    this.#incoming.end();
+  }
+
+  cancel(): void {
+    if (this.isCancelled) return;
+    this.isCancelled = true;
+    this.#abort?.abort(this.#cancelledError());
+    this.#incoming.end(this.#cancelledError());
+    this.window.close();
+  }
+
+  close(): void {
+    this.#upload?.end();
+    this.#window?.close();
+  }
+
+  get #incoming(): IncomingStream {
+    this.#upload ??= new IncomingStream(this.id, (bytes) => this.#channel.send({ kind: "credit", id: this.id, bytes }));
+    return this.#upload;
+  }
+
+  #sendEvent(event: BuildEvent): void {
+    this.#channel.send({ kind: "event", id: this.id, event: codecOf(buildEvent).encode(event) });
+  }
+
+  #cancelledError(): CloisterError {
+    return new ProtocolError("REQUEST_CANCELLED", { method: this.method });
+  }
+}
