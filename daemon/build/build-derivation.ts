@@ -9,6 +9,7 @@ import { CloisterError } from "../../derivations/error.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
 import { commitOutputs } from "../../store/commit-outputs.ts";
+import { crashPoint } from "../../store/crash-points.ts";
 import type { BuildEvent } from "../api/events.ts";
 import type { Caller } from "../api/service.ts";
 import { BuildLog } from "./build-log.ts";
@@ -17,7 +18,7 @@ import { checkDeterminism } from "./determinism-check.ts";
 import { endingError } from "./ending.ts";
 import { BuildError } from "./errors.ts";
 import { findInputClosure, makeBuildable } from "./inputs.ts";
-import { type PrepareOptions, type PreparedBuild, prepareBuild } from "./jail-for.ts";
+import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-for.ts";
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
 import { makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
@@ -101,6 +102,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   const log = new BuildLog(store, recordId);
   const onLog = (bytes: Uint8Array) => {
     log.write(bytes);
+    crashPoint("build:logged");
     options.onEvent({ kind: "build-log", drvPath, name, bytes });
   };
   const recordOf = (status: BuildRecord["status"], end: Omit<RecordEnd, "answer" | "logFile"> = {}) =>
@@ -116,7 +118,10 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   const leftovers: Leftovers = { staged: new Set(), view: undefined };
   let answer: BuildAnswer | undefined;
   try {
-    answer = await launcher.build(build.order, { onLog, ...(options.signal && { signal: options.signal }) });
+    const answering = launcher.build(build.order, { onLog, ...(options.signal && { signal: options.signal }) });
+    crashPoint("build:ordered");
+    answer = await answering;
+    crashPoint("build:answered");
     clearTimeout(stillRunning);
     leftovers.view = answer.view;
     for (const output of answer.outputs) if (output.kind === "sealed") leftovers.staged.add(output.stagingName);
@@ -126,6 +131,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     const settleContext: SettleContext = { ...context, subject, staged: leftovers.staged };
     const outputs = await settleOutputs(settleContext, build, answer);
     checkReferences(settleContext, build, outputs);
+    crashPoint("build:settled");
     const record = recordOf("done", { outputs });
     if (options.mode === "check") {
       await checkDeterminism(settleContext, run.firsts, outputs);

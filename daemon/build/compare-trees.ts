@@ -26,7 +26,7 @@ export async function compareTrees(first: Bytes, second: Bytes, limit = 100): Pr
 
 /** One file, link or directory: `value` is a digest or a target. */
 interface Entry {
-  readonly type: "file" | "executable file" | "symbolic link" | "directory";
+  readonly type: "a file" | "an executable file" | "a symbolic link" | "a directory";
   readonly value: string;
 }
 
@@ -54,10 +54,10 @@ class TreeDigester {
         this.#file = { name: this.#name, executable: event.executable, hash: createHash("sha256") };
         break;
       case "symlink":
-        this.#entries.set(this.#name, { type: "symbolic link", value: Buffer.from(event.target).toString("latin1") });
+        this.#entries.set(this.#name, { type: "a symbolic link", value: Buffer.from(event.target).toString("latin1") });
         break;
       case "directory":
-        this.#entries.set(this.#name, { type: "directory", value: "" });
+        this.#entries.set(this.#name, { type: "a directory", value: "" });
         this.#directories.push(this.#name);
         break;
       case "entry": {
@@ -82,7 +82,7 @@ class TreeDigester {
   #endFile(): void {
     if (this.#file === undefined) return;
     const { name, executable, hash } = this.#file;
-    this.#entries.set(name, { type: executable ? "executable file" : "file", value: hash.digest("hex") });
+    this.#entries.set(name, { type: executable ? "an executable file" : "a file", value: hash.digest("hex") });
     this.#file = undefined;
   }
 }
@@ -90,9 +90,9 @@ class TreeDigester {
 function describe(left: Entry | undefined, right: Entry | undefined): string | undefined {
   if (left === undefined) return "only in the second";
   if (right === undefined) return "only in the first";
-  if (left.type !== right.type) return `a ${left.type} in the first, a ${right.type} in the second`;
+  if (left.type !== right.type) return `${left.type} in the first, ${right.type} in the second`;
   if (left.value === right.value) return undefined;
-  return left.type === "symbolic link" ? "other target" : "other contents";
+  return left.type === "a symbolic link" ? "other target" : "other contents";
 }
 
 /** Whether the last line is already about a directory that holds this name, and says that it is only in one of the two. */

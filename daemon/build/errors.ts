@@ -148,7 +148,8 @@ export const buildErrors = {
     "Ask again: the next command starts a new one",
   ),
   BUILD_INTERNAL: row(
-    (d: OfDerivation & { problem: string }) => `the build of ${d.name} met a mistake of cloister's own: ${d.problem}`,
+    (d: OfDerivation & { problem: string; stack: string }) =>
+      `the build of ${d.name} met a mistake of cloister's own: ${d.problem}`,
     "Please report it, with the daemon's log",
   ),
 } as const;

@@ -37,9 +37,12 @@ export async function settleFloating(
     if (final !== undefined && asBuilt.references.includes(from)) pairs.push({ from, to: hashPartOf(final) });
   }
   const candidates = [...build.order.candidates, ...pairs.map(({ to }) => to)];
-  const hash = { method: method === "recursive" ? "recursive" : "flat", algorithm } as const;
+  const hashes =
+    method === "recursive"
+      ? ({ hash: { method, algorithm }, selfHashPart: own } as const)
+      : ({ hash: { method: "flat", algorithm } } as const);
   let sealed = asBuilt;
-  if (pairs.length > 0) sealed = await rewrite(context, sealed, { pairs, candidates, selfHashPart: own, hash });
+  if (pairs.length > 0) sealed = await rewrite(context, sealed, { pairs, candidates, ...hashes });
 
   const self = sealed.references.includes(own) && !build.attributes.discardsReferences(planned.id);
   const scanned = scannedPaths(sealed, pathOf);

@@ -197,5 +197,6 @@ function hashesToMake(output: Output): Pick<BuildOrder["outputs"][number], "hash
   if (output.kind !== "fixed" && output.kind !== "floating") return {};
   const method = output.method === "recursive" ? "recursive" : "flat"; // a text is one file, too
   if (output.kind === "fixed") return { hash: { method, algorithm: output.hash.algorithm } };
-  return { hash: { method, algorithm: output.algorithm }, moduloSelf: true };
+  const hash = { method, algorithm: output.algorithm } as const;
+  return method === "recursive" ? { hash, moduloSelf: true } : { hash }; // one file's hash leaves nothing out
 }

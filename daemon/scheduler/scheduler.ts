@@ -200,13 +200,15 @@ export class Scheduler {
         leaseOwner,
       });
     } catch (error) {
-      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      const about = { drvPath: printStorePath(store.directory, goal.drvPath), name: goal.derivation.name, problem };
+      const failure = error instanceof Error ? error : new Error(String(error));
+      const internal = new BuildError("BUILD_INTERNAL", {
+        drvPath: printStorePath(store.directory, goal.drvPath),
+        name: goal.derivation.name,
+        problem: failure.message,
+        stack: failure.stack ?? "",
+      });
       const { drvPath } = goal;
-      const result: BuildResult = {
-        ...{ drvPath, status: "failed", outputs: {} },
-        error: new BuildError("BUILD_INTERNAL", about, { cause: error }).toData(),
-      };
+      const result: BuildResult = { drvPath, status: "failed", outputs: {}, error: internal.toData() };
       return { result, lastLogLines: [] };
     }
   }
