@@ -78,8 +78,9 @@ export async function resolveDerivation(
     const added = await addHostWorld(service, needs.worlds.get(key)?.programs ?? [], options);
     if (added.path !== path) throw new DefinitionError("WORLD_CHANGED", { path: "the host's files" });
   }
+  // The root also if it is there: adding it takes a lease, which holds all that it needs until it is built.
   for (const [path, text] of made.texts)
-    if (!valid.has(path)) await service.addText(text.name, text.bytes, text.references, options);
+    if (!valid.has(path) || path === made.root) await service.addText(text.name, text.bytes, text.references, options);
   return made.root;
 }
 

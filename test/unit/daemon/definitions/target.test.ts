@@ -1,66 +1,21 @@
-/**
- * Definitions are loaded as a person's are: by a Node of its own, started in a folder far from any npm project. (In
- * vitest's own process its loader would take the place of Node's.)
- */
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { tmpdir } from "node:os";
-import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Target } from "../../../../daemon/definitions/target.ts";
 import { type Files, makeFolder } from "./folder.ts";
+import { type Answer, type Loader, startLoader } from "./loader.ts";
 
-const target = new URL("../../../../daemon/definitions/target.ts", import.meta.url).href;
-
-/** Answers each line of JSON with one. */
-const program = `
-  import { createInterface } from "node:readline";
-  const { loadTargets } = await import(${JSON.stringify(target)});
-  for await (const line of createInterface({ input: process.stdin })) {
-    const { text, cwd } = JSON.parse(line);
-    let answer;
-    try {
-      answer = { targets: await loadTargets(text, { cwd }) };
-    } catch ({ code, details, hint, stack }) {
-      answer = { code, details, hint, stack };
-    }
-    console.log(JSON.stringify(answer));
-  }`;
-
-interface Answer {
-  readonly targets?: readonly {
-    readonly kind: string;
-    readonly derivation: { readonly name: string };
-    readonly outputs: unknown;
-    readonly path?: string;
-  }[];
-  readonly code?: string;
-  readonly details?: Readonly<Record<string, unknown>>;
-  readonly hint?: string;
-}
-
-let loader: ChildProcessByStdio<Writable, Readable, Readable>;
-let answers: AsyncIterator<string>;
-let complaints = "";
+let loader: Loader;
 
 beforeAll(() => {
-  const stdio: ["pipe", "pipe", "pipe"] = ["pipe", "pipe", "pipe"];
-  loader = spawn(process.execPath, ["--input-type=module", "--eval", program], { cwd: tmpdir(), stdio });
-  answers = createInterface({ input: loader.stdout })[Symbol.asyncIterator]();
-  loader.stderr.on("data", (bytes: Buffer) => {
-    complaints += bytes.toString();
-  });
+  loader = startLoader();
 });
 
 afterAll(() => {
-  loader.kill();
+  loader[Symbol.dispose]();
 });
 
 async function load(text: string, files: Files): Promise<{ readonly answer: Answer; readonly folder: string }> {
   using folder = makeFolder(files);
-  loader.stdin.write(`${JSON.stringify({ text, cwd: folder.path })}\n`);
-  const { value, done } = await answers.next();
-  if (done === true) throw new Error(`the loading process ended: ${complaints}`);
-  return { answer: JSON.parse(value), folder: folder.path };
+  return { answer: await loader.load(text, folder.path), folder: folder.path };
 }
 
 const hello = `import { derivation, hostWorld, source } from "cloister";
@@ -84,7 +39,7 @@ describe("a module", () => {
           },
         },
       ]);
-      expect(complaints).toBe("");
+      expect(loader.complaints()).toBe("");
     });
 
   test("gets the running program for cloister, also where a package of that name is installed", async () => {
@@ -118,9 +73,7 @@ describe("a module", () => {
     ["a.ts", ["four", "five"]],
     ["a.ts#1", ["five"]],
   ])("%s names %j", async (text, names) => {
-    expect((await load(text, { "a.ts": several })).answer.targets?.map(({ derivation }) => derivation.name)).toEqual(
-      names,
-    );
+    expect((await load(text, { "a.ts": several })).answer.targets?.map(nameOf)).toEqual(names);
   });
 
   test("outputs are chosen by ^ or by exporting one", async () => {
@@ -288,3 +241,7 @@ describe("JSON", () => {
     expect((await load("a.json", { "a.json": a, "b.json": b })).answer.code).toBe("DEFINITION_CYCLE");
   });
 });
+
+function nameOf(target: Target): string | undefined {
+  return target.kind === "derivation" ? target.derivation.name : undefined;
+}
