@@ -45,9 +45,8 @@ export function decodeBase32(text: string): Uint8Array {
     bytes[byte] = (bytes[byte] ?? 0) | (shifted & 0xff);
     const carry = shifted >> 8;
     if (byte + 1 < byteCount) bytes[byte + 1] = (bytes[byte + 1] ?? 0) | carry;
-    else if (carry !== 0 || byte >= byteCount)
-      if (carry !== 0 || digit !== 0)
-        throw new DerivationError("BASE32_INVALID", { text, reason: "it has bits beyond its last byte" });
+    else if (carry !== 0)
+      throw new DerivationError("BASE32_INVALID", { text, reason: "it has bits beyond its last byte" });
   }
   return bytes;
 }

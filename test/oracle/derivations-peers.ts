@@ -33,8 +33,9 @@ export class PeerDirectory implements Disposable {
       "GUILE_AUTO_COMPILE=0",
       "NIX_CONFIG=extra-experimental-features = nix-command ca-derivations",
     ];
-    const command = ["/usr/bin/env", "-i", ...environment, "/bin/sh", "-euc", `cd ${inside}\n${script}`];
-    const ended = spawnSync("chroot", [tree, ...command], { encoding: "utf8", maxBuffer: 2 ** 28, timeout: 300_000 });
+    const inTree = ["chroot", tree, "/usr/bin/env", "-i", ...environment, "/bin/sh", "-euc", `cd ${inside}\n${script}`];
+    const command = ["--mount", "--propagation", "private", "/bin/sh", "-euc", mounts, tree, ...inTree];
+    const ended = spawnSync("unshare", command, { encoding: "utf8", maxBuffer: 2 ** 28, timeout: 300_000 });
     if (ended.status !== 0)
       throw new Error(`the peers' script failed (${ended.status ?? ended.signal}): ${ended.stderr}`);
     return ended.stdout;
@@ -44,3 +45,6 @@ export class PeerDirectory implements Disposable {
     rmSync(this.path, { recursive: true, force: true });
   }
 }
+
+/** nix looks for itself in /proc, and the tree may be left without one. The mounts end with the script. */
+const mounts = 'mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"; exec "$@"';

@@ -224,10 +224,8 @@ describe("hashing a graph of derivations", () => {
     let rung = [shelf.add(make("left-0", [])).path, shelf.add(make("right-0", [])).path];
     for (let index = 1; index < 40; ++index) {
       const inputs = rung.map((path) => [path, ["out"]] as const);
-      rung = [
-        shelf.addAsItIs(make(`left-${index}`, inputs)).path,
-        shelf.addAsItIs(make(`right-${index}`, inputs)).path,
-      ];
+      const left = shelf.addAsItIs(make(`left-${index}`, inputs)).path;
+      rung = [left, shelf.addAsItIs(make(`right-${index}`, [...inputs, [left, ["out"]]])).path];
     }
     shelf.memo.clear();
     shelf.reads = 0;
