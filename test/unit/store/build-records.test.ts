@@ -1,0 +1,62 @@
+/** What can be asked of past builds, and what a start makes of those that were cut off. */
+import { expect, test } from "vitest";
+import { parseStorePath } from "../../../derivations/store-path.ts";
+import { addText } from "../../../store/add.ts";
+import { bytes } from "../../../derivations/bytes.ts";
+import { buildRecord, someDrv } from "../../support/build-records.ts";
+import { temporaryStore } from "../../support/temporary-store.ts";
+
+const otherDrv = parseStorePath("ffffffffffffffffffffffffffffffff-other.drv");
+const out = parseStorePath("11111111111111111111111111111111-some");
+const output = { path: out, narHash: "sha256:x", narSize: 1 };
+
+test("records are found by id, derivation, output and name, newest first", async () => {
+  await using temporary = await temporaryStore();
+  const { records } = temporary.store;
+  records.insert(buildRecord("aaa-1", { startedAtMs: 1, status: "done", outputs: { out: output } }));
+  records.insert(buildRecord("aaa-2", { startedAtMs: 2, status: "failed" }));
+  records.insert(buildRecord("aaa-3", { startedAtMs: 3, drvPath: otherDrv, name: "other%name" }));
+  const ids = (text?: string, limit = 10) =>
+    records.list({ limit, ...(text !== undefined && { text }) }).map(({ id }) => id);
+
+  expect(ids()).toEqual(["aaa-3", "aaa-2", "aaa-1"]);
+  expect(ids(undefined, 2)).toEqual(["aaa-3", "aaa-2"]);
+  expect(ids("aaa-2")).toEqual(["aaa-2"]);
+  expect(ids(someDrv)).toEqual(["aaa-2", "aaa-1"]);
+  expect(ids(`/cloister/store/${someDrv}`)).toEqual(["aaa-2", "aaa-1"]);
+  expect(ids(out)).toEqual(["aaa-1"]);
+  expect(ids("some-1.0")).toEqual(["aaa-2", "aaa-1"]);
+  expect(ids("some")).toEqual(["aaa-2", "aaa-1"]);
+  expect(ids("other%name")).toEqual(["aaa-3"]);
+  expect(ids("%")).toEqual([]);
+  expect(records.find("aaa-1")).toEqual(
+    buildRecord("aaa-1", { startedAtMs: 1, status: "done", outputs: { out: output } }),
+  );
+  expect(records.find("none")).toBeUndefined();
+});
+
+test("after a start, a build that was sealing is done if its outputs are valid, and every other one has failed", async () => {
+  await using temporary = await temporaryStore();
+  const first = temporary.store;
+  const valid = await addText(first, "valid", bytes("x"), []);
+  first.records.insert(buildRecord("running"));
+  first.records.writeSealing(
+    buildRecord("came-so-far", { status: "done", outputs: { out: { ...output, path: valid } } }),
+  );
+  first.records.writeSealing(buildRecord("did-not", { status: "done", outputs: { out: output } }));
+  first.records.insert(buildRecord("long-ago", { status: "cancelled" }));
+  expect(first.records.find("did-not")).toMatchObject({ status: "sealing", outputs: {} });
+
+  await temporary.close();
+  const { records } = await temporary.open({ clock: () => 5000 });
+  expect(records.find("came-so-far")).toMatchObject({ status: "done", outputs: { out: { path: valid } } });
+  for (const id of ["running", "did-not"])
+    expect(records.find(id)).toMatchObject({
+      status: "failed",
+      outputs: {},
+      stoppedAtMs: 5000,
+      error: { code: "STORE_BUILD_INTERRUPTED", details: { name: "some-1.0" } },
+    });
+  expect(records.find("long-ago")?.status).toBe("cancelled");
+  expect(records.findByOutput(out)).toBeUndefined();
+});
