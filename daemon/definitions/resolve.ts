@@ -3,7 +3,7 @@
  * store has not yet is sent. One question to the store when all is there.
  */
 import { lstatSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { printDerivation } from "../../derivations/aterm.ts";
 import { makeSourcePath, makeTextPath } from "../../derivations/content-address.ts";
 import { referencesOf } from "../../derivations/derivation.ts";
@@ -13,21 +13,13 @@ import { makeSha256 } from "../../derivations/hash.ts";
 import { parseFullStorePath, type StoreDirectory, type StorePath } from "../../derivations/store-path.ts";
 import { dumpTree, hashTree } from "../../sandbox-native/read-tree.ts";
 import type { Service } from "../api/service.ts";
-import {
-  type DerivationAttributes,
-  type DerivationDescription,
-  type HostWorld,
-  printWhere,
-  type Reference,
-  type Source,
-  type World,
-} from "./description.ts";
-import { checkDescription } from "./description-schema.ts";
+import { type DerivationDescription, printWhere, type Source, type World } from "./description.ts";
 import { DefinitionError } from "./errors.ts";
 import { findShell } from "./host-selection.ts";
 import { searchedDirectories } from "./host-tools.ts";
 import { addHostWorld, findHostWorld, type HostWorldPath, type WorldOptions } from "./host-world.ts";
 import { type MadeDerivation, makeDerivation } from "./make-derivation.ts";
+import { collectNeeds, keyOfSource, keyOfWorld, type Needs, nameOfSource } from "./needs.ts";
 
 export interface ResolveOptions extends WorldOptions {
   readonly storeDirectory: StoreDirectory;
@@ -79,83 +71,10 @@ export async function resolveDerivation(
     if (added.path !== path) throw new DefinitionError("WORLD_CHANGED", { path: "the host's files" });
   }
   // The root also if it is there: adding it takes a lease, which holds all that it needs until it is built.
-  for (const [path, text] of made.texts)
-    if (!valid.has(path) || path === made.root) await service.addText(text.name, text.bytes, text.references, options);
+  // The root also if it is there: adding it takes a lease, which holds all that it needs until it is built.
+  const missing = [...made.texts].filter(([path]) => !valid.has(path) || path === made.root);
+  await addTexts(service, new Map(missing), options);
   return made.root;
-}
-
-interface Needs {
-  /** Inputs before those that use them; the root is last. */
-  readonly derivations: readonly {
-    readonly description: DerivationDescription;
-    readonly attributes: DerivationAttributes;
-  }[];
-  readonly sources: ReadonlyMap<string, { readonly source: Source; readonly where: string }>;
-  readonly worlds: ReadonlyMap<string, HostWorld>;
-  /** Where each is used, by full path. */
-  readonly storePaths: ReadonlyMap<string, string>;
-}
-
-/** Walks the descriptions with a stack of its own: a long chain does no harm. Throws DEFINITION_INVALID, DEFINITION_CYCLE. */
-function collectNeeds(root: DerivationDescription): Needs {
-  const derivations: { description: DerivationDescription; attributes: DerivationAttributes }[] = [];
-  const sources = new Map<string, { source: Source; where: string }>();
-  const worlds = new Map<string, HostWorld>();
-  const storePaths = new Map<string, string>();
-  const state = new Map<DerivationDescription, "open" | "done">();
-  const stack: { description: DerivationDescription; attributes?: DerivationAttributes }[] = [{ description: root }];
-  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const { description } = top;
-    if (top.attributes !== undefined) {
-      derivations.push({ description, attributes: top.attributes });
-      state.set(description, "done");
-      stack.pop();
-      continue;
-    }
-    if (state.get(description) === "done") {
-      stack.pop();
-      continue;
-    }
-    if (state.get(description) === "open") throw cycleOf(stack, description);
-    state.set(description, "open");
-    top.attributes = checkDescription(description);
-    const where = printWhere(description);
-    for (const reference of referencesIn(top.attributes)) {
-      if (reference.kind === "source") sources.set(keyOfSource(reference), { source: reference, where });
-      else if (reference.kind === "host-world") worlds.set(keyOfWorld(reference), reference);
-      else if (reference.kind === "store-path") storePaths.set(reference.path, where);
-      else stack.push({ description: reference.kind === "output" ? reference.derivation : reference });
-    }
-  }
-  return { derivations, sources, worlds, storePaths };
-}
-
-type Leaf = Exclude<Reference | World, "none" | { kind: "file" }>;
-
-function referencesIn(attributes: DerivationAttributes): Leaf[] {
-  const leaves: Leaf[] = [];
-  const add = (value: unknown): void => {
-    if (Array.isArray(value)) for (const each of value) add(each);
-    if (Array.isArray(value) || typeof value !== "object" || value === null) return;
-    const reference = value as Exclude<Reference | World, "none">; // checked before
-    if (reference.kind === "file") add(reference.of);
-    else leaves.push(reference);
-  };
-  add(attributes.world);
-  Object.values(attributes.inputs ?? {}).forEach(add);
-  Object.values(attributes.env ?? {}).forEach(add);
-  add(attributes.builder);
-  add(attributes.args);
-  return leaves;
-}
-
-function cycleOf(
-  stack: readonly { readonly description: DerivationDescription; readonly attributes?: DerivationAttributes }[],
-  again: DerivationDescription,
-) {
-  const open = stack.filter((each) => each.attributes !== undefined).map(({ description }) => description);
-  const names = [...open.slice(open.indexOf(again)), again].map(printWhere);
-  return new DefinitionError("DEFINITION_CYCLE", { names });
 }
 
 function checkOutputIds(root: Needs["derivations"][number] | undefined, outputs: "all" | readonly string[]): void {
@@ -218,6 +137,26 @@ interface Text {
   readonly references: readonly StorePath[];
 }
 
+/** Adds each after those that it refers to, and several at once where none waits for another. `texts` is in such an order. */
+async function addTexts(service: Service, texts: ReadonlyMap<StorePath, Text>, options: ResolveOptions): Promise<void> {
+  const added = new Map<StorePath, Promise<unknown>>();
+  const add = async ({ name, bytes, references }: Text) => {
+    await Promise.all(references.map((path) => added.get(path)));
+    await service.addText(name, bytes, references, options);
+  };
+  const open: Promise<unknown>[] = [];
+  for (const [path, text] of texts) {
+    const adding = add(text);
+    adding.catch(() => {}); // it is awaited below, but another one may fail first
+    added.set(path, adding);
+    open.push(adding);
+    if (open.length >= textsAtOnce) await open.shift();
+  }
+  await Promise.all(open);
+}
+
+const textsAtOnce = 16;
+
 /** Makes each derivation once, in order; equal ones share a .drv. */
 function makeAll(
   needs: Needs,
@@ -273,18 +212,6 @@ function findWorldShell(world: World, worlds: ReadonlyMap<string, HostWorldPath>
   const shell = findShell((path) => lstatSync(join(world.path, path), { throwIfNoEntry: false }) !== undefined);
   if (shell !== undefined) return shell;
   throw new DefinitionError("DEFINITION_NO_SHELL", { where, world: world.path });
-}
-
-function nameOfSource(source: Source): string {
-  return source.name ?? basename(source.path);
-}
-
-function keyOfSource(source: Source): string {
-  return `${source.path}\0${nameOfSource(source)}`;
-}
-
-function keyOfWorld(world: HostWorld): string {
-  return JSON.stringify([...new Set(world.programs)].sort());
 }
 
 function getFrom<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key): Value {
