@@ -2,7 +2,6 @@
  * Starts the launcher, the small program that alone holds identities and alone writes below the store directory, and
  * speaks to it: one order, one answer. When it ends, the kernel has ended every jail that it made.
  */
-import { Buffer } from "node:buffer";
 import { closeSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { Socket } from "node:net";

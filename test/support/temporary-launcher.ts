@@ -1,5 +1,15 @@
 /** A launcher over a store of its own below the system's temporary directory, with a static busybox in it. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
@@ -14,7 +24,6 @@ import {
 export const storeDirectory = "/cloister/store";
 export const busyboxFile = "/bin/busybox";
 export const hasBusybox = existsSync(busyboxFile);
-export const strengthOfTests = (process.env.CLOISTER_STRENGTH ?? "auto") as "auto" | Strength;
 
 /** A base name for the store: 32 equal digits and a name. */
 export const storeName = (digit: string, name: string) => `${digit.repeat(32)}-${name}`;
@@ -46,10 +55,12 @@ export function shellSpec(script: string, changes: Partial<JailSpec> = {}): Jail
     network: "none",
     personality: "linux",
     umask: 0o022,
-    limits: { wallTimeMs: 30_000, silenceMs: 0, logBytes: 0, rlimits: [] },
+    limits: noLimits,
   };
   return { ...base, ...changes, inputs, outputs };
 }
+
+export const noLimits: JailSpec["limits"] = { wallTimeMs: 30_000, silenceMs: 0, logBytes: 0, rlimits: [] };
 
 export interface Ran {
   readonly answer: BuildAnswer;
@@ -61,48 +72,24 @@ export interface TemporaryLauncher extends AsyncDisposable {
   readonly folder: string;
   readonly store: string;
   readonly staging: string;
-  /** Runs a spec with its outputs as plain ones; changes of the order besides. */
+  readonly builds: string;
+  /** Runs a spec, with its outputs as plain ones where `order` does not say otherwise. */
   run(spec: JailSpec, order?: Partial<BuildOrder>, signal?: AbortSignal): Promise<Ran>;
-  /** Runs a script that must exit with 0, and gives its output. */
+  /** Runs a script that must exit with 0 and has no outputs, and gives what it wrote. */
   shell(script: string, changes?: Partial<JailSpec>): Promise<string>;
-  /** Moves the only output of an answer into the store, and gives its path there. */
+  /** Moves an output into the store, lets its view go, and gives its path on the host. */
   keep(answer: BuildAnswer, name?: string): Promise<string>;
 }
-
-/** The applets that tests use, as links: busybox knows by its name which one it is. */
-const applets =
-  "sh cat chmod cp date dd echo env false find grep head hostname id ip kill ln ls mkdir mkfifo mknod mount mv nc nohup ps readlink rm rmdir sed seq setsid sleep sort stat su sync tail test touch true umount uname wc yes".split(
-    " ",
-  );
 
 export async function makeTemporaryLauncher(
   options: { strength?: "auto" | Strength; maxJobs?: number; folder?: string } = {},
 ): Promise<TemporaryLauncher> {
-  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "cloister-jail-"));
-  chmodSync(folder, 0o755);
-  const [store, staging, trash, builds] = ["store", "staging", "trash", "builds"].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  for (const directory of [store, staging, trash, builds]) mkdirSync(directory, { recursive: true });
-  const tools = join(store, busybox, "bin");
-  if (hasBusybox && !existsSync(tools)) {
-    mkdirSync(tools, { recursive: true });
-    copyFileSync(busyboxFile, join(tools, "busybox"));
-    chmodSync(join(tools, "busybox"), 0o555);
-    for (const applet of applets) symlinkSync("busybox", join(tools, applet));
-  }
-  const launcher = await startLauncher({
-    storeDirectory: store,
-    stagingDirectory: staging,
-    trashDirectory: trash,
-    buildsDirectory: builds,
-    strength: options.strength ?? strengthOfTests,
-    maxJobs: options.maxJobs ?? 2,
-  });
-  const run = async (spec: JailSpec, order: Partial<BuildOrder> = {}, signal?: AbortSignal): Promise<Ran> => {
+  const folders = makeTemporaryFolders(options.folder);
+  const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
+  addBusybox(store);
+  const { strength = "auto", maxJobs = 2 } = options;
+  const launcher = await startLauncher({ ...folders.options, strength, maxJobs });
+  const run: TemporaryLauncher["run"] = async (spec, order = {}, signal) => {
     const pieces: Uint8Array[] = [];
     const answer = await launcher.build(
       { spec, candidates: [], outputs: spec.outputs.map((name) => ({ name })), ...order },
@@ -112,9 +99,10 @@ export async function makeTemporaryLauncher(
   };
   return {
     launcher,
-    folder,
+    folder: folders.folder,
     store,
     staging,
+    builds,
     run,
     async shell(script, changes = {}) {
       const { answer, log } = await run(shellSpec(script, { outputs: [], ...changes }));
@@ -125,29 +113,55 @@ export async function makeTemporaryLauncher(
     },
     async keep(answer, name = out) {
       const output = answer.outputs.find((candidate) => candidate.name === name);
-      if (output?.kind !== "sealed") throw new Error(`there is no output: ${JSON.stringify(answer, replaceBigInt)}`);
+      if (output?.kind !== "sealed") throw new Error(`${name} was not sealed, but ${output?.kind}`);
       await launcher.move([{ from: output.stagingName, to: name }], [answer.view]);
       return join(store, name);
     },
     async [Symbol.asyncDispose]() {
       await launcher.close();
-      if (options.folder === undefined) removeFolder(folder);
+      await folders[Symbol.asyncDispose]();
     },
   };
 }
 
-const replaceBigInt = (_key: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
-
-/** Sealed directories cannot be written, so an ordinary user must make them writable before they can be removed. */
-function removeFolder(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    makeWritable(folder);
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** The directories that a launcher is started with: new ones, or those that another launcher left. */
+export function makeTemporaryFolders(left?: string) {
+  const folder = left ?? realpathSync(mkdtempSync(join(tmpdir(), "cloister-jail-")));
+  chmodSync(folder, 0o755);
+  const make = (name: string) => {
+    mkdirSync(join(folder, name), { recursive: true });
+    return join(folder, name);
+  };
+  const options = {
+    storeDirectory: make("store"),
+    stagingDirectory: make("staging"),
+    trashDirectory: make("trash"),
+    buildsDirectory: make("builds"),
+  };
+  return {
+    folder,
+    options,
+    async [Symbol.asyncDispose]() {
+      makeWritable(folder);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
+/** The applets that tests use, as links: busybox knows by its name which one it is. */
+const applets =
+  "sh cat chmod cp date dd echo env false find grep head hostname id ip kill ln ls mkdir mkfifo mknod mount mv nc ps readlink rm rmdir sed seq setsid sleep sort stat su sync tail test touch true umount uname wc yes";
+
+function addBusybox(store: string): void {
+  const tools = join(store, busybox, "bin");
+  if (existsSync(tools)) return;
+  mkdirSync(tools, { recursive: true });
+  copyFileSync(busyboxFile, join(tools, "busybox"));
+  chmodSync(join(tools, "busybox"), 0o555);
+  for (const applet of applets.split(" ")) symlinkSync("busybox", join(tools, applet));
+}
+
+/** Sealed directories cannot be written, so an ordinary user must make them writable before they can be removed. */
 function makeWritable(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;

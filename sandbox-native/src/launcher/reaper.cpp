@@ -63,4 +63,19 @@ unsigned int Sweep(const Root& root, Reaper& reaper) {
   return left;
 }
 
+void Empty(const Root& root, unsigned int patience_ms) {
+  const auto now_ms = [] {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
+  };
+  const uint64_t end = now_ms() + patience_ms;
+  for (const int directory_fd : {root.builds.get(), root.staging.get(), root.trash.get()}) {
+    for (const std::string& name : NamesIn(directory_fd)) {
+      if (now_ms() >= end) return;
+      (void)RemoveTree(directory_fd, name.c_str()).ok();
+    }
+  }
+}
+
 }  // namespace cloister

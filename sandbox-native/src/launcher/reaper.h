@@ -24,4 +24,7 @@ class Reaper {
 /// number of entries that could not be moved: they belong to ids that only a stronger launcher holds.
 unsigned int Sweep(const Root& root, Reaper& reaper);
 
+/// Removes what is in staging, builds and trash, until the time is up. What is left waits for the next start.
+void Empty(const Root& root, unsigned int patience_ms);
+
 }  // namespace cloister

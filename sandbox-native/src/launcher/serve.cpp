@@ -83,6 +83,8 @@ class Launcher {
   }
 
   Channel& channel() { return channel_; }
+  /// Leaves nothing that only these ids may remove, if that does not take long.
+  void Clear() { Empty(root_, /*patience_ms=*/2000); }
 
   void Take(Order order) {
     switch (order.kind) {
@@ -168,7 +170,9 @@ void Serve(const Identities& identities, const LauncherDirectories& directories,
   }
   Order order;
   while (launcher.channel().Receive(order)) launcher.Take(std::move(order));
-  _exit(0);  // and the kernel ends every jail
+  kill(-1, SIGKILL);  // all jails; what one of them still holds open is no longer written
+  launcher.Clear();
+  _exit(0);  // and the kernel waits for the last process
 }
 
 }  // namespace cloister
