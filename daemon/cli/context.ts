@@ -35,7 +35,11 @@ export class Context implements AsyncDisposable {
 
   /** The daemon, found or started; one connection for the whole command, and so one lease. */
   async connect(): Promise<Client> {
-    this.#client ??= await connect({ ...connectOptions(this.options), signal: this.signal });
+    this.#client ??= await connect({
+      ...connectOptions(this.options),
+      onNotice: (text) => this.say(this.paint.dim(text)),
+      signal: this.signal,
+    });
     return this.#client;
   }
 

@@ -1,6 +1,6 @@
 /** The program `cloister`: one commander program, a file per command. */
 import { Command, CommanderError, Option } from "commander";
-import { cloisterVersion } from "../api/version.ts";
+import { thisProgram } from "../api/build-id.ts";
 import { addAddCommand } from "./commands/add.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addCatCommand } from "./commands/cat.ts";
@@ -39,7 +39,7 @@ export async function main(arguments_: readonly string[]): Promise<number> {
 export function makeProgram(run: Action): Command {
   const program = new Command("cloister")
     .description("A hermetic build daemon: builds each run in a jail of their own, from declared inputs alone.")
-    .version(cloisterVersion, "-V, --version", "print the version")
+    .version(thisProgram().version, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
     .showHelpAfterError("(add --help to see how it is used)")
     .option("--socket <path>", "the daemon's socket (CLOISTER_SOCKET)")

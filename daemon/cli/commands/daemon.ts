@@ -1,7 +1,9 @@
 /** `cloister daemon`: without a verb the bin becomes `cloisterd` before this is reached; here are its verbs. */
 import type { Command } from "commander";
-import { findRunningDaemon } from "../../client/find-daemon.ts";
-import { connectOptions } from "../context.ts";
+import { CloisterError } from "../../../derivations/error.ts";
+import type { Client } from "../../client/client.ts";
+import { connect } from "../../client/find-daemon.ts";
+import { type Context, connectOptions } from "../context.ts";
 import type { Action } from "../main.ts";
 import { parseCount } from "../units.ts";
 
@@ -21,7 +23,7 @@ export function addDaemonCommand(program: Command, run: Action): void {
     .action((options: { drain: string }, command: Command) =>
       run(command, async (context) => {
         const drainMs = parseCount("--drain", options.drain) * 1000;
-        await using client = await findRunningDaemon({ ...connectOptions(context.options), signal: context.signal });
+        await using client = await findRunning(context);
         if (client === undefined) {
           context.say("no daemon runs for this store");
           if (context.json) context.printJson({ stopped: false });
@@ -33,4 +35,13 @@ export function addDaemonCommand(program: Command, run: Action): void {
         return 0;
       }),
     );
+}
+
+async function findRunning(context: Context): Promise<Client | undefined> {
+  try {
+    return await connect({ ...connectOptions(context.options), start: false, signal: context.signal });
+  } catch (error) {
+    if (error instanceof CloisterError && error.code === "DAEMON_NOT_FOUND") return undefined;
+    throw error;
+  }
 }
