@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { text } from "../../../derivations/bytes.ts";
 import { parseDerivation } from "../../../derivations/aterm.ts";
-import { bytes } from "../../../derivations/bytes.ts";
+import { bytes, text } from "../../../derivations/bytes.ts";
 import {
   makePlaceholder,
   makeScratchPath,
