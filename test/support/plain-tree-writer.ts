@@ -75,10 +75,16 @@ export class PlainTreeWriter implements TreeWriter {
 
   async writeText(name: string, contents: Uint8Array): Promise<{ narHash: Uint8Array; narSize: bigint }> {
     this.#faults.before?.("writeText", name);
-    const temporary = join(this.#layout.stagingDirectory, `text-${this.#nextName++}`);
-    writeFileSync(temporary, contents, { mode: 0o444 });
-    lutimesSync(temporary, 1, 1);
-    await this.move([{ from: temporary.slice(this.#layout.stagingDirectory.length + 1), to: name }]);
+    const from = `text-${this.#nextName++}`;
+    const temporary = join(this.#layout.stagingDirectory, from);
+    try {
+      writeFileSync(temporary, contents, { mode: 0o444 });
+      lutimesSync(temporary, 1, 1);
+      await this.move([{ from, to: name }]);
+    } catch (error) {
+      removeTree(temporary);
+      throw error;
+    }
     const hash = createHash("sha256");
     let narSize = 0n;
     const file: NarEvent[] = [{ kind: "file", executable: false, size: BigInt(contents.length) }];
