@@ -81,7 +81,7 @@ export const definitionErrors = {
     (d: { path: string }) => `the source ${d.path} changed while it was read`,
     "Wait until nothing writes to it any more, then start again",
   ),
-  STORE_PATH_NOT_VALID: row(
+  DEFINITION_PATH_NOT_VALID: row(
     (d: { path: string; where: string }) => `${d.where} uses the store path ${d.path}, which is not in the store`,
     "Build or add it first, or take it out of the definition",
   ),

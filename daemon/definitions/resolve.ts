@@ -29,7 +29,7 @@ export interface ResolveOptions extends WorldOptions {
 
 /**
  * Makes a derivation, and all that it needs to be built, valid in the store; gives the path of its .drv.
- * Throws DEFINITION_*, SOURCE_*, WORLD_*, STORE_PATH_NOT_VALID, and what the service throws.
+ * Throws DEFINITION_*, SOURCE_*, WORLD_*, DEFINITION_PATH_NOT_VALID, and what the service throws.
  */
 export async function resolveDerivation(
   service: Service,
@@ -62,7 +62,7 @@ export async function resolveDerivation(
 
   for (const [text, path] of existing)
     if (!valid.has(path))
-      throw new DefinitionError("STORE_PATH_NOT_VALID", { path: text, where: needs.storePaths.get(text) ?? "" });
+      throw new DefinitionError("DEFINITION_PATH_NOT_VALID", { path: text, where: needs.storePaths.get(text) ?? "" });
   for (const [key, path] of sources)
     if (!valid.has(path)) await addOneSource(service, needs.sources.get(key)?.source, path, options);
   for (const [key, { path }] of worlds) {

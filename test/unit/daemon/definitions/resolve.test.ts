@@ -93,6 +93,13 @@ describe("is refused:", () => {
     expect(await codeOf(derivation({ ...simple, inputs: { src: source("/dev/null") } }))).toBe("SOURCE_UNREADABLE");
   });
 
+  test("a source that changes between being hashed and being sent", async () => {
+    using files = makeFolder({ "src/a": "before" });
+    const changing = listening([], (name) => name === "queryValidPaths" && writeFileSync(files.at("src/a"), "after"));
+    const description = derivation({ ...simple, inputs: { src: source(files.at("src")) } });
+    await expect(resolveWith(changing, description)).rejects.toMatchObject({ code: "SOURCE_CHANGED" });
+  });
+
   test("an output that a derivation has not", async () => {
     const lib = derivation({ ...simple, name: "lib" });
     expect(await codeOf(derivation({ ...simple, inputs: { dev: output(lib, "dev") } }))).toBe(
@@ -104,7 +111,9 @@ describe("is refused:", () => {
 
   test("a store path that is not in the store", async () => {
     const path = "/nix/store/00000000000000000000000000000000-gone";
-    expect(await codeOf(derivation({ ...simple, inputs: { gone: storePath(path) } }))).toBe("STORE_PATH_NOT_VALID");
+    expect(await codeOf(derivation({ ...simple, inputs: { gone: storePath(path) } }))).toBe(
+      "DEFINITION_PATH_NOT_VALID",
+    );
   });
 
   test("a circle, with the names on it", async () => {
@@ -148,8 +157,23 @@ describe("a .drv file", () => {
     expect(await fresh.queryValidPaths([lib?.path, plain?.path] as StorePath[])).toHaveLength(2);
   });
 
-  test("that is none is refused", async () => {
-    using files = makeFolder({ "a.drv": "Derive(" });
+  test("is refused if what lies beside it is something else", async () => {
+    using files = makeFolder();
+    const lib = golden.derivations["library-2.1"];
+    writeFileSync(files.at(lib?.path ?? ""), lib?.text ?? "");
+    for (const name of ["tree", "single.txt"]) writeFileSync(files.at(pathIn(lib?.text ?? "", name)), "something else");
+    using other = makeFolder();
+    await using fresh = await openLocal({ root: other.path, storeDirectory });
+    const target = await loadTarget(lib?.path ?? "", { cwd: files.path });
+    await expect(resolveTarget(fresh, target, options)).rejects.toMatchObject({ code: "DRV_INPUT_DIFFERENT" });
+  });
+
+  test("that is none, or cannot be read, is refused", async () => {
+    using files = makeFolder({ "a.drv": "Derive(", "folder.drv/x": "" });
+    const folderTarget = await loadTarget("folder.drv", { cwd: files.path });
+    await expect(resolveTarget(service, folderTarget, options)).rejects.toMatchObject({
+      code: "DEFINITION_UNREADABLE",
+    });
     const target = await loadTarget("a.drv", { cwd: files.path });
     await expect(resolveTarget(service, target, options)).rejects.toMatchObject({ code: "ATERM_INVALID" });
   });
@@ -197,14 +221,15 @@ async function resolveWith(via: Service, description: DerivationDescription): Pr
   return derived.drvPath;
 }
 
-/** The real service; the names of its methods that were called are kept. */
-function listening(names: string[]): Service {
+/** The real service; the names of its methods that were called are kept, and told before each call. */
+function listening(names: string[], onCall: (name: string) => void = () => {}): Service {
   return new Proxy(service, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
         names.push(String(name));
+        onCall(String(name));
         return Reflect.apply(value, target, args);
       };
     },

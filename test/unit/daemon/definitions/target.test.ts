@@ -235,6 +235,16 @@ describe("JSON", () => {
     expect((await load("a.json", { "a.json": '{\n  "name": "a",\n' })).answer.code).toBe("DEFINITION_SYNTAX");
   });
 
+  test("with several derivations needs a name where one is wanted", async () => {
+    const several = JSON.stringify({ derivations: { one: { ...base, name: "one" }, two: { ...base, name: "two" } } });
+    const files = { ...write({ ...base, inputs: { b: { file: "b.json" } } }), "b.json": several };
+    expect((await load("a.json", files)).answer).toMatchObject({
+      code: "DEFINITION_EXPORT_AMBIGUOUS",
+      details: { names: ["one", "two"] },
+      hint: expect.stringContaining("b.json#one"),
+    });
+  });
+
   test("files that need each other are a circle", async () => {
     const a = JSON.stringify({ ...base, inputs: { b: { file: "b.json" } } });
     const b = JSON.stringify({ ...base, inputs: { a: { file: "a.json" } } });
