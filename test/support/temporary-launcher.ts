@@ -119,6 +119,9 @@ export async function makeTemporaryLauncher(
     },
     async [Symbol.asyncDispose]() {
       await launcher.close();
+      // One that was killed left directories that only its ids may touch; the next one has them too.
+      if (existsSync(builds) && readdirSync(builds).length > 0)
+        await (await startLauncher({ ...folders.options, strength, maxJobs })).close();
       await folders[Symbol.asyncDispose]();
     },
   };
@@ -142,6 +145,7 @@ export function makeTemporaryFolders(left?: string) {
     folder,
     options,
     async [Symbol.asyncDispose]() {
+      if (!existsSync(folder)) return;
       makeWritable(folder);
       rmSync(folder, { recursive: true, force: true });
     },

@@ -61,7 +61,14 @@ void JailFactory::Release(uint32_t identity_index) {
   if (ShouldMake()) wanted_.notify_one();
 }
 
+void JailFactory::Stop() {
+  std::unique_lock lock(mutex_);
+  stopped_ = true;
+  made_.wait(lock, [this] { return !making_; });
+}
+
 bool JailFactory::ShouldMake() const noexcept {
+  if (stopped_) return false;
   if (takers_ > failures_.size() + waiting_.size()) return true;
   if (failed_) return false;
   // Making a jail beside a running build slows that down, so what can wait until nothing runs does.
@@ -79,9 +86,11 @@ void JailFactory::Run() {
     wanted_.wait(lock, [this] { return ShouldMake(); });
     const uint32_t identity_index = TakeIdentity();
     const uint64_t number = next_number_++;
+    making_ = true;
     lock.unlock();
     Result<PreparedJail> prepared = Make(identity_index, number);
     lock.lock();
+    making_ = false;
     failed_ = !prepared.ok();
     if (prepared.ok()) {
       waiting_.push_back(*std::move(prepared));
@@ -89,7 +98,7 @@ void JailFactory::Run() {
       used_[identity_index] = false;
       if (takers_ > failures_.size()) failures_.push_back(prepared.failure());
     }
-    made_.notify_one();
+    made_.notify_all();
   }
 }
 

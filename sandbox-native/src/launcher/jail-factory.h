@@ -39,6 +39,8 @@ class JailFactory {
   Result<PreparedJail> Take();
   /// A build is over: its jail is gone, so its ids may be used again.
   void Release(uint32_t identity_index);
+  /// Makes no more, and returns when the one being made is done. Who waits in Take waits for ever.
+  void Stop();
 
  private:
   static void* Main(void* self);
@@ -63,6 +65,8 @@ class JailFactory {
   uint64_t next_number_ = 0;
   unsigned int takers_ = 0;
   unsigned int running_ = 0;
+  bool making_ = false;
+  bool stopped_ = false;
   bool failed_ = false;  // the last attempt failed: only a taker starts another
 };
 

@@ -83,8 +83,12 @@ class Launcher {
   }
 
   Channel& channel() { return channel_; }
-  /// Leaves nothing that only these ids may remove, if that does not take long.
-  void Clear() { Empty(root_, /*patience_ms=*/2000); }
+  /// Ends all jails and leaves nothing that only these ids may remove, if that does not take long.
+  void Clear() {
+    factory_.Stop();
+    kill(-1, SIGKILL);
+    Empty(root_, /*patience_ms=*/2000);
+  }
 
   void Take(Order order) {
     switch (order.kind) {
@@ -170,7 +174,6 @@ void Serve(const Identities& identities, const LauncherDirectories& directories,
   }
   Order order;
   while (launcher.channel().Receive(order)) launcher.Take(std::move(order));
-  kill(-1, SIGKILL);  // all jails; what one of them still holds open is no longer written
   launcher.Clear();
   _exit(0);  // and the kernel waits for the last process
 }
