@@ -1,9 +1,12 @@
 // Drives the functions on trees from a test: one command, one line of JSON (or an archive) on standard output.
 //
+//   restore-batch PARENT, digest-batch PIECE_SIZE     many inputs on standard input, each after its size (u64), a line for each
 //   restore|restore-flat ALGORITHM PARENT NAME < archive     dump|hash|remove|count-fds PARENT NAME
 //   seal PARENT NAME EXPECTED_UID UID GID OUTPUTS SELF|- EXTRA|- CANDIDATE…     (OUTPUTS: NAME,NAME; EXTRA: flat:sha1)
 //   rewrite PARENT NAME TO_NAME SELF|- FROM=TO,… CANDIDATE…   move PARENT FROM TO_PARENT TO TRASH|-   write PARENT NAME < contents
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,8 +14,10 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "core/digest.h"
 #include "core/unique-fd.h"
 #include "tree/dump.h"
 #include "tree/entry.h"
@@ -99,6 +104,105 @@ std::optional<ExtraHash> ParseExtra(const std::string& text) {
   return ExtraHash{text.substr(0, colon) == "flat", *ParseHashAlgorithm(text.substr(colon + 1))};
 }
 
+bool ReadExactly(int fd, void* data, size_t size) {
+  for (size_t got = 0; got < size;) {
+    const ssize_t part = ReadSome(fd, static_cast<uint8_t*>(data) + got, size - got);
+    if (part <= 0) return false;
+    got += static_cast<size_t>(part);
+  }
+  return true;
+}
+
+/// The next input of a batch. Held in exactly its size, so that a sanitizer sees a read past its end.
+bool ReadInput(std::vector<uint8_t>& input) {
+  uint64_t size;
+  if (!ReadExactly(STDIN_FILENO, &size, sizeof size)) return false;
+  input = std::vector<uint8_t>(size);
+  return ReadExactly(STDIN_FILENO, input.data(), size);
+}
+
+class Compare : public Sink {
+ public:
+  explicit Compare(const std::vector<uint8_t>& expected) : expected_(expected) {}
+  bool Write(const uint8_t* data, size_t size) override {
+    same_ = same_ && size <= expected_.size() - position_ && std::memcmp(data, expected_.data() + position_, size) == 0;
+    position_ += size;
+    return same_;
+  }
+  bool same() const { return same_ && position_ == expected_.size(); }
+
+ private:
+  const std::vector<uint8_t>& expected_;
+  size_t position_ = 0;
+  bool same_ = true;
+};
+
+/// Restores each archive twice, from a file and in pieces from a pipe; prints the failure or whether its dump is the same
+/// as the archive, and says so when anything is left behind or the two ways differ.
+int RestoreBatch(const UniqueFd& parent) {
+  std::vector<uint8_t> input;
+  for (size_t index = 0; ReadInput(input); ++index) {
+    const UniqueFd file(memfd_create("archive", MFD_CLOEXEC));
+    if (!WriteAll(file.get(), input.data(), input.size()) || lseek(file.get(), 0, SEEK_SET) != 0) return 3;
+    auto restored = RestoreTree(file.get(), parent.get(), "from-file");
+
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return 3;
+    const UniqueFd read_end(ends[0]);
+    std::thread writer([&input, index, write_end = UniqueFd(ends[1])] {
+      const size_t piece = 1 + index % 61;
+      for (size_t at = 0; at < input.size(); at += piece) {
+        if (!WriteAll(write_end.get(), input.data() + at, std::min(piece, input.size() - at))) return;
+      }
+    });
+    auto piecewise = RestoreTree(read_end.get(), parent.get(), "from-pipe");
+    uint8_t rest[4096];
+    while (ReadSome(read_end.get(), rest, sizeof rest) > 0) continue;
+    writer.join();
+
+    struct stat status;
+    const bool left = fstatat(parent.get(), "from-file", &status, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool left_by_pipe = fstatat(parent.get(), "from-pipe", &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (left != restored.ok() || left_by_pipe != piecewise.ok()) {
+      std::printf("{\"code\":\"LEFT_BEHIND\"}\n");
+    } else if (restored.ok() != piecewise.ok() ||
+               (restored.ok() ? restored->nar_hash != piecewise->nar_hash
+                              : restored.failure().code != piecewise.failure().code ||
+                                    restored.failure().offset != piecewise.failure().offset)) {
+      std::printf("{\"code\":\"FILE_AND_PIPE_DIFFER\"}\n");
+    } else if (!restored.ok()) {
+      Fail(restored.failure());
+    } else {
+      Compare compare(input);
+      const bool dumped = DumpTree(parent.get(), "from-pipe", compare).ok();
+      PrintNar(restored->nar_hash, restored->nar_size);
+      std::printf(",\"same\":%s}\n", dumped && compare.same() ? "true" : "false");
+    }
+    if (!RemoveTree(parent.get(), "from-file") || !RemoveTree(parent.get(), "from-pipe")) return 3;
+  }
+  return 0;
+}
+
+/// The digests of each input, fed in pieces: MD5, SHA-1, SHA-256, SHA-512, and SHA-256 in portable code.
+int DigestBatch(size_t piece) {
+  std::vector<uint8_t> input;
+  while (ReadInput(input)) {
+    std::string line;
+    for (const char* name : {"md5", "sha1", "sha256", "sha512", "sha256"}) {
+      Sha256::ForcePortable(line.size() > 200);
+      Digest digest(*ParseHashAlgorithm(name));
+      for (size_t at = 0; at < input.size(); at += piece) {
+        digest.Update(input.data() + at, std::min(piece, input.size() - at));
+      }
+      const DigestBytes bytes = digest.Finish();
+      line += Hex(bytes.data(), bytes.size) + " ";
+    }
+    Sha256::ForcePortable(false);
+    std::printf("%s\n", line.c_str());
+  }
+  return 0;
+}
+
 class StandardOutput : public Sink {
  public:
   bool Write(const uint8_t* data, size_t size) override { return WriteAll(STDOUT_FILENO, data, size); }
@@ -107,8 +211,11 @@ class StandardOutput : public Sink {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4) return 2;
+  if (argc < 3) return 2;
   const std::string_view command = argv[1];
+  if (command == "restore-batch") return RestoreBatch(Open(argv[2]));
+  if (command == "digest-batch") return DigestBatch(static_cast<size_t>(std::atoi(argv[2])));
+  if (argc < 4) return 2;
   if (command == "restore-flat") {
     const UniqueFd parent = Open(argv[3]);
     RestoreOptions options;

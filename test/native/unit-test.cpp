@@ -1,0 +1,249 @@
+// Tests of what is easier to reach from C++ than from a test in TypeScript. Prints what failed; the status says whether.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/result.h"
+#include "core/unique-fd.h"
+#include "tree/entry.h"
+#include "tree/hash-part-replacer.h"
+#include "tree/remove.h"
+#include "tree/reference-scanner.h"
+
+using namespace cloister;
+
+namespace {
+
+int g_failures = 0;
+
+void Check(bool good, const char* what) {
+  if (good) return;
+  std::printf("failed: %s\n", what);
+  ++g_failures;
+}
+
+std::mt19937 g_random(20261124);
+
+size_t RandomBelow(size_t limit) { return std::uniform_int_distribution<size_t>(0, limit - 1)(g_random); }
+
+constexpr std::string_view kDigits = "0123456789abcdfghijklmnpqrsvwxyz";
+
+HashPart RandomHashPart() {
+  HashPart part;
+  for (char& digit : part) digit = kDigits[RandomBelow(kDigits.size())];
+  return part;
+}
+
+/// Text in which hash parts are close to each other and to other digits, some of them cut short.
+std::string RandomText(const std::vector<HashPart>& parts, size_t pieces) {
+  std::string text;
+  for (size_t i = 0; i < pieces; ++i) {
+    switch (RandomBelow(6)) {
+      case 0: text += ViewOf(parts[RandomBelow(parts.size())]); break;
+      case 1: text += ViewOf(parts[RandomBelow(parts.size())]).substr(RandomBelow(32)); break;
+      case 2: text += ViewOf(parts[RandomBelow(parts.size())]).substr(0, RandomBelow(32)); break;
+      case 3: text += kDigits.substr(RandomBelow(32)); break;
+      case 4: text += std::string(RandomBelow(80), '/'); break;
+      default: text.push_back(static_cast<char>(RandomBelow(256))); break;
+    }
+  }
+  return text;
+}
+
+const uint8_t* Bytes(const std::string& text) { return reinterpret_cast<const uint8_t*>(text.data()); }
+
+void TestScanner() {
+  for (int run = 0; run < 600; ++run) {
+    std::vector<HashPart> candidates(1 + RandomBelow(8));
+    for (HashPart& part : candidates) part = RandomHashPart();
+    // Candidates that differ late, so that a comparison cut short would confuse them.
+    candidates.push_back(candidates[0]);
+    candidates.back()[31] = candidates.back()[31] == 'a' ? 'b' : 'a';
+    const std::string text = RandomText(candidates, RandomBelow(30));
+
+    ReferenceScanner scanner(candidates);
+    for (size_t at = 0; at < text.size();) {
+      const size_t size = std::min(text.size() - at, 1 + RandomBelow(run % 2 == 0 ? 8 : 100));
+      const std::vector<uint8_t> piece(Bytes(text) + at, Bytes(text) + at + size);
+      scanner.Feed(piece.data(), piece.size());
+      at += size;
+    }
+    std::vector<HashPart> expected;
+    for (const HashPart& part : candidates) {
+      if (text.find(ViewOf(part)) != std::string::npos) expected.push_back(part);
+    }
+    Check(scanner.Found() == expected, "the scanner finds what a plain search finds, wherever pieces end");
+  }
+}
+
+std::string ReplaceNaively(std::string text, const std::vector<HashPartPair>& pairs, std::vector<uint64_t>& positions) {
+  for (size_t at = 0; at + 32 <= text.size();) {
+    size_t step = 1;
+    for (const auto& [from, to] : pairs) {
+      if (text.compare(at, 32, ViewOf(from)) != 0) continue;
+      text.replace(at, 32, ViewOf(to));
+      positions.push_back(at);
+      step = 32;
+      break;
+    }
+    at += step;
+  }
+  return text;
+}
+
+void TestReplacer() {
+  for (int run = 0; run < 600; ++run) {
+    std::vector<HashPart> parts(3);
+    for (HashPart& part : parts) part = RandomHashPart();
+    const std::vector<HashPartPair> pairs{{parts[0], parts[1]}, {parts[1], RandomHashPart()}};
+    const std::string text = RandomText(parts, RandomBelow(30));
+    HashPartReplacer replacer(pairs);
+    replacer.KeepPositions();
+    std::string result;
+    for (size_t at = 0; at < text.size();) {
+      const size_t size = std::min(text.size() - at, 1 + RandomBelow(run % 2 == 0 ? 8 : 100));
+      const auto settled = replacer.Feed(Bytes(text) + at, size);
+      result.append(settled.begin(), settled.end());
+      at += size;
+    }
+    const auto rest = replacer.Finish();
+    result.append(rest.begin(), rest.end());
+    std::vector<uint64_t> positions;
+    Check(result == ReplaceNaively(text, pairs, positions), "the replacer replaces what a plain search finds");
+    Check(replacer.positions() == positions, "the replacer tells each position in the whole stream");
+  }
+}
+
+/// Two archives, one with its own hash part where the other has the bytes that stand for it, are different objects.
+void TestModulo() {
+  const HashPart self = RandomHashPart();
+  const std::string with = "x" + std::string(ViewOf(self)) + "y" + std::string(ViewOf(self));
+  std::string blanked = with;
+  std::fill_n(blanked.begin() + 1, 32, '\0');
+  auto hash = [&](const std::string& text) {
+    ModuloHasher hasher(HashAlgorithm::kSha256, self);
+    hasher.Feed(Bytes(text), text.size());
+    return hasher.Finish().bytes;
+  };
+  Check(hash(with) != hash(blanked), "a self-reference and its blank have different hashes");
+
+  std::string both = with;
+  std::fill_n(both.begin() + 1, 32, '\0');
+  std::fill_n(both.begin() + 34, 32, '\0');
+  Sha256 plain;
+  plain.Update(both.data(), both.size());
+  plain.Update("|1|34", 5);
+  const Sha256Digest expected = plain.Finish();
+  Check(std::equal(expected.begin(), expected.end(), hash(with).begin()), "blanks are hashed, then `|POSITION` for each");
+}
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    const char* parent = std::getenv("TMPDIR");
+    path_ = std::string(parent != nullptr ? parent : "/tmp") + "/cloister-native-XXXXXX";
+    if (mkdtemp(path_.data()) == nullptr) std::abort();
+    fd_ = UniqueFd(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  ~TemporaryDirectory() {
+    std::vector<DirectoryEntry> entries;
+    lseek(fd_.get(), 0, SEEK_SET);
+    ReadEntries(fd_.get(), entries);
+    for (const DirectoryEntry& entry : entries) (void)RemoveTree(fd_.get(), entry.name.c_str());
+    rmdir(path_.c_str());
+  }
+  int fd() const { return fd_.get(); }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
+
+bool Exists(int parent_fd, const char* name) { return faccessat(parent_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
+
+void Put(int parent_fd, const char* name) {
+  const UniqueFd fd(openat(parent_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  Check(fd.valid() && WriteAll(fd.get(), "x", 1), "a file can be made");
+}
+
+UniqueFd MakeDirectory(int parent_fd, const char* name) {
+  Check(mkdirat(parent_fd, name, 0700) == 0, "a directory can be made");
+  return UniqueFd(openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+void TestRemoveDeep() {
+  const TemporaryDirectory temporary;
+  UniqueFd at = MakeDirectory(temporary.fd(), "deep");
+  for (int level = 0; level < 10'000; ++level) {
+    if (level % 100 == 1) Put(at.get(), "file");
+    UniqueFd below = MakeDirectory(at.get(), level % 3 == 0 ? "a" : ".removing-0");  // as RemoveTree itself would call it
+    if (level % 100 == 0) fchmod(at.get(), 0);
+    at = std::move(below);
+  }
+  at.Reset();
+  auto removed = RemoveTree(temporary.fd(), "deep");
+  Check(removed.ok() && removed->existed && removed->freed_bytes >= 10'000, "10,000 levels are removed and counted");
+  Check(!Exists(temporary.fd(), "deep"), "nothing is left of 10,000 levels");
+}
+
+/// While a tree is removed, somebody swaps a directory in it for a symlink to one outside, over and over.
+void TestRemoveRace() {
+  const TemporaryDirectory temporary;
+  const UniqueFd victim = MakeDirectory(temporary.fd(), "victim");
+  for (const char* name : {"a", "b", "c"}) Put(victim.get(), name);
+  const mode_t victim_mode = 0550;
+  Check(fchmod(victim.get(), victim_mode) == 0, "the victim can be made read-only");
+  const UniqueFd attic = MakeDirectory(temporary.fd(), "attic");
+
+  for (int round = 0; round < 8; ++round) {
+    {
+      const UniqueFd tree = MakeDirectory(temporary.fd(), "tree");
+      for (int i = 0; i < 40; ++i) {
+        const UniqueFd child = MakeDirectory(tree.get(), ("d" + std::to_string(i)).c_str());
+        for (const char* name : {"a", "b", "c"}) Put(child.get(), name);
+        if (i % 2 == 0) fchmod(child.get(), 0);
+      }
+    }
+    std::atomic<bool> stop{false};
+    std::thread swapper([&] {
+      const UniqueFd tree(openat(temporary.fd(), "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      symlinkat("../victim", attic.get(), "link");
+      for (int i = 0; !stop.load(); i = (i + 1) % 40) {
+        const std::string name = "d" + std::to_string(i);
+        renameat2(tree.get(), name.c_str(), attic.get(), "link", RENAME_EXCHANGE);
+        renameat2(tree.get(), name.c_str(), attic.get(), "link", RENAME_EXCHANGE);
+      }
+    });
+    (void)RemoveTree(temporary.fd(), "tree");  // may fail: what matters is what else it touched
+    stop.store(true);
+    swapper.join();
+    Check(RemoveTree(temporary.fd(), "tree").ok(), "once nobody interferes the tree is removed");
+    Check(RemoveTree(attic.get(), "link").ok(), "the attic is removed");
+  }
+  for (const char* name : {"a", "b", "c"}) Check(Exists(victim.get(), name), "the victim of swapped symlinks is intact");
+  struct stat status;
+  Check(fstat(victim.get(), &status) == 0 && (status.st_mode & 07777) == victim_mode, "the victim keeps its mode");
+}
+
+}  // namespace
+
+int main() {
+  TestScanner();
+  TestReplacer();
+  TestModulo();
+  TestRemoveDeep();
+  TestRemoveRace();
+  if (g_failures == 0) std::printf("ok\n");
+  return g_failures == 0 ? 0 : 1;
+}
