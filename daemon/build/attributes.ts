@@ -5,8 +5,8 @@
  */
 import { findText } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
-import { type Json, type JsonObject, isJsonObject, parseJson } from "./json.ts";
 import { BuildError } from "./errors.ts";
+import { isJsonObject, type Json, type JsonObject, parseJson } from "./json.ts";
 
 /** What an output may and may not refer to: each entry a full store path or the id of an output. */
 export interface OutputChecks {

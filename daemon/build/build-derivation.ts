@@ -63,7 +63,7 @@ export async function buildDerivation(
     if (valid !== undefined && options.mode === "normal")
       return { result: { drvPath, status: "already-valid", outputs: valid }, lastLogLines: [] };
 
-    if (store.doubtedPaths > 0) await store.whenBelieved(findInputClosure(context, subject, buildable.derivation));
+    if (store.doubtedPaths > 0) await store.whenBelieved(findInputClosure(context, subject, buildable.derivation).all);
     const build = prepareBuild(context, subject, buildable, options);
     const firsts = new Map(Object.entries(valid ?? {}));
     return await runBuild(context, { subject, drvPath, build, firsts }, options);

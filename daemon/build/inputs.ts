@@ -74,17 +74,22 @@ export function resolveDerivation(
   });
 }
 
-/** All store paths that the build may see, dependencies first. Throws BUILD_INPUT_MISSING. */
-export function findInputClosure(context: BuildContext, subject: Subject, derivation: Derivation): StorePath[] {
+/** All store paths that the build may see, dependencies first, and the same as a set. Throws BUILD_INPUT_MISSING. */
+export function findInputClosure(context: BuildContext, subject: Subject, derivation: Derivation): InputClosure {
   const { graph, directory } = context.store;
-  const direct = new Set<StorePath>();
+  const direct = new Set(derivation.inputSources);
   for (const { path } of findUsedOutputs(context, subject, derivation)) direct.add(path);
-  for (const path of derivation.inputSources) {
-    if (!graph.has(path))
+  const inOrder = graph.closure(direct, "forward"); // which passes over what is not valid
+  const all = new Set(inOrder);
+  for (const path of direct)
+    if (!all.has(path))
       throw new BuildError("BUILD_INPUT_MISSING", { ...subject, path: printStorePath(directory, path) });
-    direct.add(path);
-  }
-  return graph.closure([...direct], "forward");
+  return { inOrder, all };
+}
+
+export interface InputClosure {
+  readonly inOrder: StorePath[];
+  readonly all: ReadonlySet<StorePath>;
 }
 
 function findUsedOutputs(context: BuildContext, subject: Subject, derivation: Derivation): UsedOutput[] {

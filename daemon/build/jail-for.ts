@@ -57,13 +57,12 @@ export function prepareBuild(
   const attributes = readAttributes(subject.drvPath, derivation);
   assertSupported(context, subject, buildable, attributes);
 
-  const inputs = findInputClosure(context, subject, derivation);
-  const inputSet = new Set(inputs);
+  const { inOrder: inputs, all: inputSet } = findInputClosure(context, subject, derivation);
   const world = findWorld(context, subject, attributes, inputSet, derivation.outputs.values());
   const outputs = planOutputs(context, buildable, inputSet);
 
   const outputPaths = new Map(outputs.map(({ id, scratchPath }) => [id, printStorePath(directory, scratchPath)]));
-  const replacements = makeReplacements(Array.from(outputPaths, ([id, path]) => [makePlaceholder(id), path]));
+  const replacements = makeReplacements(Array.from(outputPaths, ([id, path]) => [placeholderOf(id), path]));
   const isPlain = attributes.structured === undefined;
   const exports = attributes.graphExports;
   const { environment, files } = makeSurroundings({
@@ -120,6 +119,15 @@ export function prepareBuild(
 }
 
 const slash = 0x2f;
+
+/** Those of the usual ids are made once: the hash would be a good part of what a small build takes to prepare. */
+const usualPlaceholders = new Map(
+  ["out", "bin", "dev", "doc", "lib", "man"].map((id) => [id, makePlaceholder(id)] as const),
+);
+
+function placeholderOf(outputId: string): string {
+  return usualPlaceholders.get(outputId) ?? makePlaceholder(outputId);
+}
 
 function assertSupported(
   { settings }: BuildContext,

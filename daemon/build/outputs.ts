@@ -10,7 +10,7 @@ import { settleFloating } from "./floating-outputs.ts";
 import type { PlannedOutput, PreparedBuild } from "./jail-for.ts";
 import {
   type Made,
-  type PathOf,
+  PathOf,
   referencesOf,
   type SettleContext,
   type SettledOutput,
@@ -29,8 +29,7 @@ export async function settleOutputs(
 ): Promise<SettledOutput[]> {
   const made = findMade(context, build, answer);
   const inOrder = orderOutputs(context, made);
-  const pathOf: PathOf = new Map();
-  for (const input of build.inputs) pathOf.set(hashPartOf(input), input);
+  const pathOf = new PathOf(context.store.graph);
   for (const { scratchPath, finalPath } of build.outputs)
     if (finalPath !== undefined) pathOf.set(hashPartOf(scratchPath), finalPath);
 

@@ -27,8 +27,26 @@ export interface Made {
   readonly sealed: SealedOutput;
 }
 
-/** Paths by the hash part under which the contents name them: inputs, and outputs whose final paths are known. */
-export type PathOf = Map<string, StorePath>;
+/**
+ * Paths by the hash part under which contents name them: the outputs whose final paths are known, and the inputs, which
+ * are found in the store's index: a build has hundreds of them, and names few.
+ */
+export class PathOf {
+  readonly #graph: BuildContext["store"]["graph"];
+  readonly #outputs = new Map<string, StorePath>();
+
+  constructor(graph: BuildContext["store"]["graph"]) {
+    this.#graph = graph;
+  }
+
+  get(hashPart: string): StorePath | undefined {
+    return this.#outputs.get(hashPart) ?? this.#graph.findByHashPart(hashPart);
+  }
+
+  set(hashPart: string, path: StorePath): void {
+    this.#outputs.set(hashPart, path);
+  }
+}
 
 export function scannedPaths(sealed: SealedOutput, pathOf: PathOf): Set<StorePath> {
   const paths = new Set<StorePath>();
