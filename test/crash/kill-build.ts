@@ -70,7 +70,7 @@ function run(script: string, args: readonly string[], extraPipe: boolean): Runni
   return { process: child, exit, output: () => text };
 }
 
-async function startDaemon(root: string, moment?: Moment): Promise<Running> {
+export async function startDaemon(root: string, moment?: Moment): Promise<Running> {
   const args = moment === undefined ? [] : [moment.point, String(moment.nth), moment.victim, String(moment.delayMs)];
   const daemon = run("./daemon-under-test.ts", [root, ...args], true);
   const ready = daemon.process.stdio[3] as NodeJS.ReadableStream;
@@ -79,7 +79,7 @@ async function startDaemon(root: string, moment?: Moment): Promise<Running> {
   return daemon;
 }
 
-function startClient(root: string, builder: string, marker: string): Running {
+export function startClient(root: string, builder: string, marker: string): Running {
   return run("./client-under-test.ts", [root, builder, marker], false);
 }
 
@@ -89,7 +89,7 @@ async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return text;
 }
 
-async function ended(running: Running, what: string): Promise<number> {
+export async function ended(running: Running, what: string): Promise<number> {
   const late = sleep(patienceMs, "late", { ref: false });
   const status = await Promise.race([running.exit, late]);
   if (typeof status === "number") return status;
@@ -97,7 +97,7 @@ async function ended(running: Running, what: string): Promise<number> {
   throw new Error(`${what} did not end: ${running.output()}`);
 }
 
-async function stop(daemon: Running): Promise<void> {
+export async function stop(daemon: Running): Promise<void> {
   daemon.process.kill("SIGTERM");
   await ended(daemon, "the daemon");
 }
@@ -108,8 +108,9 @@ async function orStopped(daemon: Running): Promise<void> {
   if ((await Promise.race([daemon.exit, late])) === "late") await stop(daemon);
 }
 
-async function noProcessLeft(marker: string): Promise<void> {
-  const deadline = performance.now() + patienceMs;
+/** Exported for the harness's own test: a process that stays must be found. */
+export async function noProcessLeft(marker: string, waitMs = patienceMs): Promise<void> {
+  const deadline = performance.now() + waitMs;
   for (;;) {
     const left = processesWith(marker);
     if (left.length === 0) return;
@@ -132,7 +133,7 @@ function processesWith(marker: string): string[] {
 }
 
 /** Read from the database by SQL alone, and hashed anew: the store's own view is what is on trial. */
-async function checkContents(root: string): Promise<void> {
+export async function checkContents(root: string): Promise<void> {
   const database = new Database(join(root, "cloister/var/cloister/db/db.sqlite"), { readonly: true });
   try {
     const rows = database.prepare("SELECT path, hash, narSize FROM ValidPaths").all() as {
