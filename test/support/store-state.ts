@@ -1,6 +1,6 @@
 /** Random work on a store and what must hold after it, whatever was done and however it ended. */
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { bytes } from "../../derivations/bytes.ts";
 import { hashesEqual, makeSha256, sha256 } from "../../derivations/hash.ts";
@@ -13,7 +13,7 @@ import { addPermanentRoot } from "../../store/gc-roots.ts";
 import type { Store } from "../../store/store.ts";
 import { buildRecord, stagedOutput } from "./build-records.ts";
 import { makeRandom } from "./random.ts";
-import { directoryNar, inPieces, storeDirectory } from "./temporary-store.ts";
+import { directoryNar, inPieces, leftInStaging, storeDirectory } from "./temporary-store.ts";
 
 export type WorkKind = "text" | "source" | "bad-source" | "build" | "root" | "unroot" | "collect" | "barrier" | "log";
 const kinds: readonly WorkKind[] = [
@@ -134,8 +134,8 @@ export async function findProblems(store: Store): Promise<string[]> {
     for (const reference of info.references)
       if (!store.graph.has(reference)) problems.push(`${path} refers to ${reference}, which is not valid`);
   }
-  for (const directory of [layout.stagingDirectory, layout.trashDirectory])
-    for (const name of readdirSync(directory)) problems.push(`${join(directory, name)} was left behind`);
+  for (let attempt = 0; attempt < 100 && leftInStaging(store).length > 0; ++attempt) await sleep(10); // removed some time soon
+  for (const name of leftInStaging(store)) problems.push(`${name} was left in staging or trash`);
   for (const record of store.records.list({ limit: 1_000_000 }))
     if (record.status === "building" || record.status === "sealing")
       problems.push(`record ${record.id} is ${record.status}`);

@@ -45,8 +45,7 @@ export class TemporaryStore implements AsyncDisposable {
 
   /** What lies in staging and trash: empty when nothing is under way. */
   leftInStaging(): string[] {
-    const { layout } = this.store;
-    return [...readdirSync(layout.stagingDirectory), ...readdirSync(layout.trashDirectory)];
+    return leftInStaging(this.store);
   }
 
   /** The base names in the store directory. */
@@ -59,6 +58,12 @@ export class TemporaryStore implements AsyncDisposable {
     await makeRemovable(this.root);
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** Without the views that the launcher keeps ready for its builds. */
+export function leftInStaging({ layout }: Store): string[] {
+  const staged = readdirSync(layout.stagingDirectory).filter((name) => !name.startsWith("view-"));
+  return [...staged, ...readdirSync(layout.trashDirectory)];
 }
 
 export async function temporaryStore(options: Partial<StoreOptions> = {}): Promise<TemporaryStore> {
