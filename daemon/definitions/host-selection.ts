@@ -41,11 +41,6 @@ export function explainHostFiles(tree: HostTree): readonly ExplainedFile[] {
     .sort((left, right) => compareText(left.path, right.path));
 }
 
-/** The shell that runs scripts in a world: bash before sh; undefined if there is none. */
-export function findShell(has: (path: string) => boolean): string | undefined {
-  return ["/usr/bin/bash", "/bin/bash", "/usr/bin/sh", "/bin/sh"].find(has);
-}
-
 class Selection {
   readonly #tree: HostTree;
   readonly #libraries: LibraryFinder;

@@ -1,40 +1,37 @@
-/** host-tools.json, checked, and its patterns: what a tool needs that its ELF file does not say. */
+/** host-tools.json and its patterns: what a tool needs that its ELF file does not say. */
 import { readFileSync } from "node:fs";
-import { z } from "zod";
 
-const group = z.strictObject({
-  why: z.string(),
+export interface ToolGroup {
+  readonly why: string;
   /** Patterns; what is not there is left out. A directory is taken whole, but for names in `without`. */
-  paths: z.array(z.string()),
-  without: z.array(z.string()).optional(),
-});
+  readonly paths: readonly string[];
+  readonly without?: readonly string[];
+}
 
-const tool = z.strictObject({
+export interface Tool {
   /** Of the program's name, or that of any link on the way to it; its named groups are variables of the patterns. */
-  match: z.string(),
+  readonly match: string;
   /** Further programs, taken if they are there. */
-  programs: z.array(z.string()).optional(),
+  readonly programs?: readonly string[];
   /** Further rows, with this one's variables. */
-  tools: z.array(z.string()).optional(),
-  groups: z.array(group).optional(),
-});
+  readonly tools?: readonly string[];
+  readonly groups?: readonly ToolGroup[];
+}
 
-const hostTools = z.strictObject({
+export interface HostTools {
   /** Where programs are looked for, in this order, which is also that of a build's PATH. */
-  searched: z.array(z.string()),
+  readonly searched: readonly string[];
   /** Names at the top that a jail has of its own. */
-  refusedTops: z.array(z.string()),
+  readonly refusedTops: readonly string[];
   /** In each world if the host has them: links on most hosts, so that both names of a path work. */
-  skeleton: z.array(z.string()),
-  base: z.strictObject({ programs: z.array(z.string()), programsIfThere: z.array(z.string()) }),
-  always: z.array(group),
+  readonly skeleton: readonly string[];
+  readonly base: { readonly programs: readonly string[]; readonly programsIfThere: readonly string[] };
+  readonly always: readonly ToolGroup[];
   /** Variables with several values: a pattern that uses one stands for as many patterns. */
-  lists: z.record(z.string(), z.array(z.string())),
-  tools: z.record(z.string(), tool),
-});
+  readonly lists: Readonly<Record<string, readonly string[]>>;
+  readonly tools: Readonly<Record<string, Tool>>;
+}
 
-export type HostTools = z.infer<typeof hostTools>;
-export type ToolGroup = z.infer<typeof group>;
 export type Variables = Readonly<Record<string, string>>;
 
 /** The table's own text, by which a cache of what was made from it is told apart. */
@@ -43,7 +40,7 @@ export const hostToolsText = readFileSync(new URL("./host-tools.json", import.me
 let parsed: HostTools | undefined;
 
 export function getHostTools(): HostTools {
-  parsed ??= hostTools.parse(JSON.parse(hostToolsText));
+  parsed ??= JSON.parse(hostToolsText) as HostTools; // our own file: its shape is held by a test, not at each start
   return parsed;
 }
 
@@ -96,7 +93,7 @@ export function expandPattern(pattern: string, variables: Variables): string[] {
   );
 }
 
-function getRow(name: string): HostTools["tools"][string] {
+function getRow(name: string): Tool {
   const row = getHostTools().tools[name];
   if (row === undefined) throw new Error(`host-tools.json names the tool ${name}, but has no such row`);
   return row;

@@ -5,8 +5,8 @@ import { makeSha256 } from "../../derivations/hash.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
 import type { Service } from "../api/service.ts";
 import { DefinitionError } from "./errors.ts";
-import { type ExplainedFile, explainHostFiles, findShell, selectHostFiles } from "./host-selection.ts";
-import { archiveHostTree } from "./world-archive.ts";
+import type { ExplainedFile } from "./host-selection.ts";
+import { findShell } from "./shell.ts";
 import { assertUnchanged, findKnownWorld, keepWorld } from "./world-cache.ts";
 
 /** The name in the store path of each host world. */
@@ -27,7 +27,8 @@ export interface HostWorldPath {
 }
 
 /** What a world of these programs holds and why, sorted by path. Throws as `selectHostFiles`. */
-export function explainHostWorld(programs: readonly string[]): readonly ExplainedFile[] {
+export async function explainHostWorld(programs: readonly string[]): Promise<readonly ExplainedFile[]> {
+  const { explainHostFiles, selectHostFiles } = await import("./host-selection.ts");
   return explainHostFiles(selectHostFiles(programs));
 }
 
@@ -48,6 +49,9 @@ export async function addHostWorld(
   programs: readonly string[],
   options: WorldOptions,
 ): Promise<HostWorldPath> {
+  // Loaded only now: a world that is found again, which is nearly every time, needs none of it.
+  const { selectHostFiles } = await import("./host-selection.ts");
+  const { archiveHostTree } = await import("./world-archive.ts");
   const tree = selectHostFiles(programs);
   const { signal } = options;
   let bytes = 0;

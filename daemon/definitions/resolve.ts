@@ -15,11 +15,11 @@ import { dumpTree, hashTree } from "../../sandbox-native/read-tree.ts";
 import type { Service } from "../api/service.ts";
 import { type DerivationDescription, printWhere, type Source, type World } from "./description.ts";
 import { DefinitionError } from "./errors.ts";
-import { findShell } from "./host-selection.ts";
 import { searchedDirectories } from "./host-tools.ts";
 import { addHostWorld, findHostWorld, type HostWorldPath, type WorldOptions } from "./host-world.ts";
 import { type MadeDerivation, makeDerivation } from "./make-derivation.ts";
 import { collectNeeds, keyOfSource, keyOfWorld, type Needs, nameOfSource } from "./needs.ts";
+import { findShell } from "./shell.ts";
 
 export interface ResolveOptions extends WorldOptions {
   readonly storeDirectory: StoreDirectory;

@@ -8,9 +8,7 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { isDerivationPath, parseFullStorePath } from "../../derivations/store-path.ts";
 import type { Service } from "../api/service.ts";
 import { type ChosenOutput, type DerivationDescription, isDerivation, isReference } from "./description.ts";
-import { addDrvFile } from "./drv.ts";
 import { DefinitionError } from "./errors.ts";
-import { describeJson, parseJsonDefinition } from "./json.ts";
 import { loadModule, moduleExtensions } from "./module.ts";
 import { findNearest } from "./nearest.ts";
 import { type ResolveOptions, resolveDerivation } from "./resolve.ts";
@@ -66,6 +64,7 @@ export async function resolveTarget(service: Service, target: Target, options: R
       return { kind: "built", drvPath: path, outputs: target.outputs };
   }
   if (!target.path.endsWith(".drv")) throw new DefinitionError("DEFINITION_KIND_UNKNOWN", { file: target.path });
+  const { addDrvFile } = await import("./drv.ts");
   return { kind: "built", drvPath: await addDrvFile(service, target.path, options), outputs: target.outputs };
 }
 
@@ -169,6 +168,7 @@ async function loadJson(file: string, name: string | undefined, open: readonly s
       });
     return only.kind === "output" ? only.derivation : only;
   };
+  const { describeJson, parseJsonDefinition } = await import("./json.ts");
   const definition = parseJsonDefinition(file, readText(file));
   if (definition.kind === "one") {
     if (name !== undefined) throw missingExport(file, name, []);

@@ -4,8 +4,9 @@ import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSy
 import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { readElf } from "../../../../daemon/definitions/elf.ts";
-import { explainHostFiles, findShell, selectHostFiles } from "../../../../daemon/definitions/host-selection.ts";
+import { explainHostFiles, selectHostFiles } from "../../../../daemon/definitions/host-selection.ts";
 import type { HostEntry, HostTree } from "../../../../daemon/definitions/host-tree.ts";
+import { findShell } from "../../../../daemon/definitions/shell.ts";
 import { archiveHostTree } from "../../../../daemon/definitions/world-archive.ts";
 import { NarDecoder } from "../../../../derivations/nar/decoder.ts";
 import { NarLister, type NarListing } from "../../../../derivations/nar/listing.ts";
