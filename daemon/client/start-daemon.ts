@@ -81,9 +81,11 @@ export async function startDaemon(place: StorePlace, options: StartOptions): Pro
   });
 
   const report = await readReport(child.stdio[readyDescriptor] as Readable, options.signal);
-  child.unref();
   if (report === undefined) throw failed(await ended, "");
-  if (report.ready) return { kind: "running" };
+  if (report.ready) {
+    child.unref();
+    return { kind: "running" };
+  }
   const error = new CloisterError(report.error);
   await ended; // its lock and its log are settled
   if (error.code === "STORE_IN_USE") return { kind: "in-use", error };
