@@ -216,8 +216,7 @@ const errnoHints: Readonly<Record<string, string>> = {
 };
 
 const strengthHints: Readonly<Record<string, string>> = {
-  "find-subordinate-ids":
-    "Give this user subordinate ids: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`",
+  "find-subordinate-ids": "Give this user subordinate ids: `cloister doctor` prints the command",
   "run-newuidmap": "Install newuidmap and newgidmap: `sudo apt-get install uidmap`",
   "make-user-namespace":
     "Allow user namespaces: `sudo sysctl user.max_user_namespaces=15000`; in Docker, run the container with `--security-opt seccomp=unconfined`",

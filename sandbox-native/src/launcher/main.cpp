@@ -14,6 +14,7 @@
 #include "launcher/channel.h"
 #include "launcher/identity.h"
 #include "launcher/print-plan.h"
+#include "launcher/probe.h"
 #include "launcher/serve.h"
 #include "linux/kernel.h"
 
@@ -78,5 +79,6 @@ int main(int count, char** arguments) {
   if (mode == "serve" && count == kMostJobs + 1) return Start(count, arguments);
   if (mode == "inside" && count == kLockFd + 1 && getpid() == 1) return RunInside(arguments);
   if (mode == "--print-plan" && count == kMode + 1) return PrintPlan();
+  if (mode == "--probe" && count == kMode + 2) return Probe(arguments[kMode + 1]);
   return 2;
 }

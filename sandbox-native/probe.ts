@@ -1,0 +1,311 @@
+/**
+ * What this machine grants to builds, tried for real: each strength starts a launcher and runs a program in a jail. What
+ * `cloister doctor` prints; every line that is not well says how to mend it.
+ */
+import { execFile } from "node:child_process";
+import { access, constants, copyFile, mkdir, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
+import { homedir, release, tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { CloisterError } from "../derivations/error.ts";
+import { launcherExecutable } from "./binding.ts";
+import { errnoNameOf } from "./errors.ts";
+import type { JailSpec } from "./jail-spec.ts";
+import { type Strength, startLauncher } from "./launcher.ts";
+import { strengths } from "./launcher-messages.ts";
+
+export interface ProbedStrength {
+  readonly ok: boolean;
+  readonly why?: string;
+  readonly remedy?: string;
+}
+
+export interface ProbeLine {
+  readonly name: string;
+  /** "notice": builds run all the same, but something about them will not. */
+  readonly ok: boolean | "notice";
+  readonly detail: string;
+  /** The command that mends it, where there is one. */
+  readonly remedy?: string;
+}
+
+export interface Probe {
+  readonly strengths: Readonly<Record<Strength, ProbedStrength>>;
+  readonly lines: readonly ProbeLine[];
+}
+
+const oldestKernel: readonly [number, number] = [5, 12];
+const leastFreeBytes = 1n << 30n;
+const leastFreeInodes = 100_000n;
+const leastDescriptors = 4096;
+
+export async function probeMachine(): Promise<Probe> {
+  const probed = {} as Record<Strength, ProbedStrength>;
+  for (const strength of strengths) probed[strength] = await probeStrength(strength);
+  const own: Strength = process.geteuid?.() === 0 ? "root" : "range";
+  const worthALine = strengths.filter((strength) => probed[strength].ok || strength === own);
+  const lines = [
+    ...worthALine.map((strength) => lineOfStrength(strength, probed)),
+    probeKernel(),
+    ...(await probeUserNamespaces()),
+    ...(await probeConfinement()),
+    ...(await probeSubordinateIds()),
+    await probeCgroups(),
+    await probeOverlay(),
+    ...(await Promise.all([homedir(), tmpdir()].map(probeDisk))),
+    await probeDescriptors(),
+  ];
+  return { strengths: probed, lines };
+}
+
+/** Runs a build whose builder is the launcher's own program, which is static and can do nothing well. */
+async function probeStrength(strength: Strength): Promise<ProbedStrength> {
+  const folder = await mkdtemp(join(tmpdir(), "cloister-probe-"));
+  try {
+    const places = ["store", "staging", "trash", "builds"].map((name) => join(folder, name));
+    await Promise.all(places.map((place) => mkdir(place)));
+    const [storeDirectory = "", stagingDirectory = "", trashDirectory = "", buildsDirectory = ""] = places;
+    await copyFile(launcherExecutable(), join(storeDirectory, "program"));
+    const options = { storeDirectory, stagingDirectory, trashDirectory, buildsDirectory, strength, maxJobs: 1 };
+    await using launcher = await startLauncher(options);
+    const { ending } = await launcher.build(
+      { spec: probeSpec, candidates: [], outputs: [] },
+      { onLog: () => undefined },
+    );
+    if (ending.kind === "exited" && ending.code === 0) return { ok: true };
+    const failure =
+      "step" in ending ? `${ending.step} failed with ${ending.errnoName} for ${ending.path}` : ending.kind;
+    return { ok: false, why: `a jail could not be made: ${failure}` };
+  } catch (error) {
+    if (!(error instanceof CloisterError)) throw error;
+    return { ok: false, why: error.message, remedy: error.hint };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const probeSpec: JailSpec = {
+  storeDirectory: "/cloister/store",
+  inputs: ["program"],
+  outputs: [],
+  builder: Buffer.from("/cloister/store/program"),
+  argv0: Buffer.from("program"),
+  args: ["--probe", "nothing"].map((text) => Buffer.from(text)),
+  environment: [],
+  buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
+  files: [],
+  uid: 1000,
+  gid: 100,
+  hostName: "localhost",
+  network: "none",
+  personality: "linux",
+  umask: 0o022,
+  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [] },
+};
+
+const meanings: Readonly<Record<Strength, string>> = {
+  range: "each build has a user id of its own, out of your subordinate ids; no root anywhere",
+  root: "each build has a user id of its own; the launcher is the machine's root",
+  single: "builds are kept apart by namespaces alone and share your user id",
+};
+
+function lineOfStrength(strength: Strength, probed: Readonly<Record<Strength, ProbedStrength>>): ProbeLine {
+  const name = `${strength} strength`;
+  const { ok, why = "", remedy } = probed[strength];
+  if (ok) return { name, ok, detail: meanings[strength] };
+  const isNeeded = !strengths.some((other) => probed[other].ok);
+  return { name, ok: isNeeded ? false : "notice", detail: why, ...(remedy !== undefined && { remedy }) };
+}
+
+function probeKernel(): ProbeLine {
+  const [major = 0, minor = 0] = release().split(/[.-]/).map(Number);
+  const [oldestMajor, oldestMinor] = oldestKernel;
+  const ok = major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
+  const detail = `Linux ${release()}${ok ? "" : `; ${oldestKernel.join(".")} or newer is needed`}`;
+  return { name: "kernel", ok, detail, ...(!ok && { remedy: "install a newer kernel and boot it" }) };
+}
+
+async function probeUserNamespaces(): Promise<ProbeLine[]> {
+  const name = "user namespaces";
+  const tried = await tryFeature("user-namespace");
+  const lines: ProbeLine[] = [];
+  const most = await readNumber("/proc/sys/user/max_user_namespaces");
+  if (most === 0)
+    lines.push({
+      name,
+      ok: false,
+      detail: "user.max_user_namespaces is 0",
+      remedy: "sudo sysctl user.max_user_namespaces=15000",
+    });
+  if ((await readNumber("/proc/sys/kernel/unprivileged_userns_clone")) === 0 && process.geteuid?.() !== 0)
+    lines.push({
+      name,
+      ok: false,
+      detail: "kernel.unprivileged_userns_clone is 0",
+      remedy: "sudo sysctl kernel.unprivileged_userns_clone=1",
+    });
+  if ((await readNumber("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")) === 1)
+    lines.push({
+      name: "AppArmor",
+      ok: tried === undefined ? "notice" : false,
+      detail:
+        "kernel.apparmor_restrict_unprivileged_userns is 1: programs without a profile get namespaces without rights",
+      remedy: "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    });
+  if (tried === undefined) lines.push({ name, ok: true, detail: "can be made and mapped" });
+  else if (lines.length === 0) lines.push({ name, ok: false, detail: tried });
+  return lines;
+}
+
+/** What containers take away: system calls, parts of /proc, capabilities. */
+async function probeConfinement(): Promise<ProbeLine[]> {
+  const status = await readText("/proc/self/status");
+  const lines: ProbeLine[] = [];
+  if (/^Seccomp:\t2$/m.test(status))
+    lines.push({
+      name: "system call filter",
+      ok: "notice",
+      detail: "this process runs under a seccomp filter, as in a container; it may forbid namespaces and mounts",
+      remedy: "in Docker: docker run --security-opt seccomp=unconfined …",
+    });
+  const masked = (await readText("/proc/self/mountinfo")).split("\n").filter((line) => / \/proc\/[^ ]+ /.test(line));
+  if (masked.length > 0)
+    lines.push({
+      name: "/proc",
+      ok: "notice",
+      detail: `${masked.length} places below /proc are covered, so the kernel refuses a fresh /proc in a user namespace`,
+      remedy: "in Docker: docker run --security-opt systempaths=unconfined …",
+    });
+  const capabilities = BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  const systemAdministration = 21n;
+  if (process.geteuid?.() === 0 && (capabilities & (1n << systemAdministration)) === 0n)
+    lines.push({
+      name: "root",
+      ok: "notice",
+      detail: "this root lacks CAP_SYS_ADMIN, so it counts as an ordinary user",
+      remedy: "in Docker: docker run --cap-add SYS_ADMIN …",
+    });
+  return lines;
+}
+
+async function probeSubordinateIds(): Promise<ProbeLine[]> {
+  const { username, uid } = userInfo();
+  const files = await Promise.all(["/etc/subuid", "/etc/subgid"].map(readText));
+  const has = files.every((text) =>
+    text.split("\n").some((line) => [username, String(uid)].includes(line.split(":")[0] ?? "")),
+  );
+  const programs = ["newuidmap", "newgidmap"];
+  const places = ["/run/wrappers/bin", "/usr/bin", "/bin", "/usr/local/bin"];
+  const found = await Promise.all(programs.map((program) => anyExists(places.map((place) => join(place, program)))));
+  return [
+    {
+      name: "subordinate ids",
+      ok: has || "notice",
+      detail: has ? `${username} has some` : `${username} has none in /etc/subuid and /etc/subgid`,
+      ...(!has && { remedy: commandForSubordinateIds(username, files) }),
+    },
+    {
+      name: "newuidmap, newgidmap",
+      ok: found.every(Boolean) || "notice",
+      detail: found.every(Boolean) ? "are there" : "are not installed",
+      ...(!found.every(Boolean) && { remedy: "sudo apt-get install uidmap" }),
+    },
+  ];
+}
+
+/** A range that overlaps with nobody's: who has the same ids could touch the other's files. */
+function commandForSubordinateIds(username: string, files: readonly string[]): string {
+  const ends = files
+    .flatMap((text) => text.split("\n"))
+    .map((line) => line.split(":").slice(1).map(Number))
+    .map(([first = 0, count = 0]) => first + count)
+    .filter(Number.isSafeInteger);
+  const first = Math.max(100_000, ...ends);
+  const range = `${first}-${first + 65_535}`;
+  return `sudo usermod --add-subuids ${range} --add-subgids ${range} ${username}`;
+}
+
+async function probeCgroups(): Promise<ProbeLine> {
+  const name = "control groups";
+  const own = /^0::(\/.*)$/m.exec(await readText("/proc/self/cgroup"))?.[1];
+  const controllers = (await readText("/sys/fs/cgroup/cgroup.controllers")).trim();
+  if (own === undefined || controllers === "")
+    return {
+      name,
+      ok: "notice",
+      detail: "version 1, or none: limits of memory and processors are not enforced for builds",
+    };
+  const writable = await isWritable(join("/sys/fs/cgroup", own));
+  const detail = `version 2 (${controllers}), ${writable ? "writable" : "not writable: limits of memory and processors are not enforced"}`;
+  const remedy =
+    "run the daemon as a service with Delegate=yes, or by: systemd-run --user --scope -p Delegate=yes cloister daemon";
+  return { name, ok: writable || "notice", detail, ...(!writable && { remedy }) };
+}
+
+async function probeOverlay(): Promise<ProbeLine> {
+  const failure = await tryFeature("overlay");
+  const name = "overlayfs in a user namespace";
+  return failure === undefined ? { name, ok: true, detail: "works" } : { name, ok: "notice", detail: failure };
+}
+
+async function probeDisk(directory: string): Promise<ProbeLine> {
+  const { bavail, bsize, ffree, files } = await statfs(directory, { bigint: true });
+  const freeBytes = bavail * bsize;
+  const enough = freeBytes >= leastFreeBytes && (files === 0n || ffree >= leastFreeInodes);
+  const inodes = files === 0n ? "inodes as needed" : `${ffree} inodes`;
+  const detail = `${(Number(freeBytes) / 2 ** 30).toFixed(1)} GiB and ${inodes} free`;
+  return {
+    name: `disk at ${directory}`,
+    ok: enough || "notice",
+    detail,
+    ...(!enough && { remedy: "free space there: cloister gc" }),
+  };
+}
+
+async function probeDescriptors(): Promise<ProbeLine> {
+  const limits = await readText("/proc/self/limits");
+  const most = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  const ok = most >= leastDescriptors;
+  return {
+    name: "open files",
+    ok: ok || "notice",
+    detail: ok ? `up to ${most}` : `up to ${most}: builds with more inputs than that fail`,
+    ...(!ok && { remedy: `ulimit -Hn 65536 (as root), or LimitNOFILE=65536 in the service` }),
+  };
+}
+
+/** Undefined if the feature works, else what failed. */
+async function tryFeature(feature: "user-namespace" | "overlay"): Promise<string | undefined> {
+  const { stdout } = await promisify(execFile)(launcherExecutable(), ["--probe", feature]);
+  const result = JSON.parse(stdout) as { ok: boolean; step?: string; errno?: number };
+  return result.ok ? undefined : `${result.step} failed with ${errnoNameOf(result.errno ?? 0)}`;
+}
+
+/** "" for a file that is not there or may not be read. */
+function readText(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
+}
+
+async function readNumber(path: string): Promise<number | undefined> {
+  const text = (await readText(path)).trim();
+  return text === "" ? undefined : Number(text);
+}
+
+async function anyExists(paths: readonly string[]): Promise<boolean> {
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(path).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return found.includes(true);
+}
+
+function isWritable(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}
