@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { describeMissingTools } from "../../sandbox-native/install.mjs";
 import { packageFolder } from "../../sandbox-native/pinned-node.mjs";
 
@@ -23,34 +23,34 @@ function runDemo() {
     return buildAndRun();
   } finally {
     // Only the daemon of this store, which nobody else uses: the build started it.
-    run(["daemon", "stop"], { stdio: ["ignore", "ignore", "inherit"] });
+    const stopped = run(["daemon", "stop"], "pipe");
+    if (stopped.status !== 0) console.error(stopped.stderr.trimEnd());
   }
 }
 
 function buildAndRun() {
-  const built = run(["build", definition, "--no-link", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const built = run(["build", definition, "--no-link"], "inherit"); // what it does it says itself, on stderr
   if (built.status !== 0) {
-    say("The build failed; `cloister doctor` tells what this machine lacks:");
-    run(["doctor"], { stdio: ["ignore", "inherit", "inherit"] });
+    say("The build failed. What this machine grants:");
+    run(["doctor"], "inherit", "inherit");
     return built.status || 1;
   }
-  const { path, realPath } = JSON.parse(built.stdout).results[0].outputs.out;
-  const program = join(realPath, "bin", "hello");
+  const output = built.stdout.trim();
+  const program = join(output, "bin", "hello");
 
   say(`Running ${program}`);
   const ran = spawnSync(program, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
-  process.stdout.write(`${(ran.stdout ?? "").replace(/^/gm, "    ").trimEnd()}\n`);
   if (ran.error !== undefined || ran.status !== 0) {
-    say(`The program did not run: ${ran.error?.message ?? `exit status ${ran.status}, signal ${ran.signal}`}`);
+    say(`It did not run: ${ran.error?.message ?? `exit status ${ran.status}, signal ${ran.signal}`}`);
     return 1;
   }
+  say(ran.stdout.trimEnd().replace(/^/gm, "    "));
 
-  say("Done. What it did: made a derivation of the definition, sent it with its sources to a daemon that it started");
-  say("for the occasion, built it in a jail without network, sealed the output in a store, and stopped the daemon.");
-  say(`  the output   ${realPath}`);
-  say(`  its name     ${path} (the same on every machine)`);
-  say(`  its record   node daemon/cli/bin.js path-info --root ${shorten(root)} --json ${path}`);
-  say("  next         README.md, and docs/examples for more definitions");
+  say("Done: a derivation was made of the definition and sent with its sources to a daemon that was started for it,");
+  say("built in a jail without network, and its output sealed in a store. The daemon is stopped again.");
+  say(`  the output  ${output}`);
+  say(`  its record  node daemon/cli/bin.js path-info --root ${shorten(root)} ${basename(output)}`);
+  say("  go on with  README.md, and the other definitions in docs/examples");
   return 0;
 }
 
@@ -82,11 +82,11 @@ function runQuietly(file, args) {
   return spawnSync(file, args, { cwd: packageFolder, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
 }
 
-function run(args, { stdio }) {
+function run(args, stderr, stdout = "pipe") {
   const environment = { ...process.env, CLOISTER_ROOT: root };
   // These would lead to another store, or to a daemon that the user has.
   for (const name of ["CLOISTER_SOCKET", "CLOISTER_STORE_DIR", "CLOISTER_STATE_DIR"]) delete environment[name];
-  const options = { cwd: packageFolder, env: environment, stdio, encoding: "utf8" };
+  const options = { cwd: packageFolder, env: environment, stdio: ["ignore", stdout, stderr], encoding: "utf8" };
   return spawnSync(process.execPath, [join(packageFolder, "daemon/cli/bin.js"), ...args], options);
 }
 
