@@ -4,6 +4,7 @@
  */
 import { closeSync, fdatasyncSync, openSync } from "node:fs";
 import Database from "better-sqlite3";
+import { errnoNameOf } from "./errors.ts";
 
 export function openForCheckpoints(file: string): Database.Database {
   const connection = new Database(file, { timeout: 0, fileMustExist: true });
@@ -17,10 +18,20 @@ export function checkpoint(connections: readonly Database.Database[]): void {
 }
 
 function syncFile(file: string): void {
-  const fd = openSync(file, "r+");
+  const fd = openIfThere(file);
+  if (fd === undefined) return; // nothing was committed since it was opened
   try {
     fdatasyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+function openIfThere(file: string): number | undefined {
+  try {
+    return openSync(file, "r+");
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return undefined;
+    throw error;
   }
 }

@@ -9,6 +9,8 @@ import type { StorePath } from "../derivations/store-path.ts";
 export interface DoubtedPathsOptions {
   readonly findPathInfo: (path: StorePath) => PathInfo | undefined;
   readonly hashTree: (path: StorePath) => Promise<{ readonly narHash: Uint8Array; readonly narSize: bigint }>;
+  /** Keeps the collector away from a path while it is hashed. */
+  readonly hold: (path: StorePath) => Disposable;
   /** Makes a path and all that refers to it invalid, and removes them. */
   readonly drop: (path: StorePath, reason: string) => Promise<void>;
 }
@@ -63,6 +65,7 @@ export class DoubtedPaths {
   }
 
   async #checkOnce(path: StorePath): Promise<void> {
+    using _lease = this.#options.hold(path);
     const info = this.#options.findPathInfo(path);
     const problem = info === undefined ? undefined : await this.#findProblem(info);
     if (problem !== undefined) await this.#options.drop(path, problem);

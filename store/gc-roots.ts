@@ -4,9 +4,9 @@
  * readlink'ed. One that is gone keeps nothing any more; one that cannot be looked at keeps what it was last seen to.
  */
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, rmSync } from "node:fs";
 import { mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { encodeBase32 } from "../derivations/base32.ts";
 import { hashPartLength, parseStorePath, printStorePath, type StorePath } from "../derivations/store-path.ts";
 import { crashPoint } from "./crash-points.ts";
@@ -56,6 +56,12 @@ export class GcRoots {
   async addPermanent(name: string, path: StorePath): Promise<void> {
     assertRootName(name);
     await this.#link(join(this.#layout.rootsDirectory, name), printStorePath(this.#layout.storeDirectory, path));
+  }
+
+  /** After a start: removes what a dead owner was about to make a root. */
+  sweep(): void {
+    for (const directory of [this.#layout.rootsDirectory, join(this.#layout.rootsDirectory, "auto")])
+      for (const name of readdirSync(directory)) if (name.startsWith(temporaryPrefix)) rmSync(join(directory, name));
   }
 
   /** Registers a user's symlink. The caller holds the path and has seen it valid. Throws ROOT_LINK_INVALID. */
@@ -164,7 +170,7 @@ export class GcRoots {
   }
 
   async #link(place: string, target: string): Promise<void> {
-    const temporary = `${place}.${process.pid}.tmp`;
+    const temporary = join(dirname(place), `${temporaryPrefix}${basename(place)}`);
     try {
       await mkdir(dirname(place), { recursive: true });
       await rm(temporary, { force: true });
@@ -212,6 +218,9 @@ function holdValid(store: Store, path: StorePath): Disposable {
   lease[Symbol.dispose]();
   throw new StoreError("STORE_PATH_NOT_VALID", { path });
 }
+
+/** Of a link that is about to be renamed; no root's name begins with a dot. */
+const temporaryPrefix = ".new-";
 
 /** Nix's name of an indirect root: base 32 of the SHA-1 of the link's path. */
 export function autoName(link: string): string {

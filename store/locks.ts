@@ -4,6 +4,7 @@
  * launcher that a killed daemon left before it uses the same names and identities again.
  */
 import { readFileSync } from "node:fs";
+import type { StorePath } from "../derivations/store-path.ts";
 import {
   killProcess,
   type LockedFile,
@@ -11,7 +12,6 @@ import {
   processStartTime,
   waitForProcessEnd,
 } from "../sandbox-native/posix.ts";
-import type { StorePath } from "../derivations/store-path.ts";
 import { errnoNameOf, reasonOf, StoreError } from "./errors.ts";
 
 export interface OwnerLock extends Disposable {

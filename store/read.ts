@@ -1,8 +1,9 @@
 /** What goes out of the store: archives, listings and single files, read off the disk as they are. */
+
+import { CloisterError } from "../derivations/error.ts";
 import type { NarListing } from "../derivations/nar/listing.ts";
 import type { StorePath } from "../derivations/store-path.ts";
 import { dumpTree, listTree, readFileBelow } from "../sandbox-native/read-tree.ts";
-import { CloisterError } from "../derivations/error.ts";
 import { reasonOf, StoreError } from "./errors.ts";
 import type { Store } from "./store.ts";
 

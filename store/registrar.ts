@@ -21,13 +21,14 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-export class Registrar {
+export class Registrar implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #paths: ValidPaths;
   readonly #graph: ReferenceGraph;
   readonly #onRegistered: () => void;
   #pending: Pending[] = [];
   #working: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   /** `onRegistered` is called after each commit. */
   constructor(connection: Connection, paths: ValidPaths, graph: ReferenceGraph, onRegistered: () => void) {
@@ -39,14 +40,12 @@ export class Registrar {
 
   /**
    * Resolves when all of it is valid. A path that is valid already is left as it is.
-   * Throws STORE_REFERENCE_NOT_VALID, STORE_REFERENCE_CYCLE, STORE_DISK_FULL, STORE_DATABASE_UNUSABLE.
+   * Throws STORE_REFERENCE_NOT_VALID, STORE_REFERENCE_CYCLE, STORE_DISK_FULL, STORE_DATABASE_UNUSABLE, STORE_CLOSED.
    */
   register(registration: Registration): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#pending.length === 0)
-        setImmediate(() => {
-          this.#working = this.#working.then(() => this.#flush());
-        });
+      if (this.#isClosed) throw new StoreError("STORE_CLOSED", { doing: "registering" });
+      if (this.#pending.length === 0) this.#working = this.#working.then(endOfTurn).then(() => this.#flush());
       this.#pending.push({ registration, resolve, reject });
     });
   }
@@ -54,6 +53,12 @@ export class Registrar {
   /** Throws what `register` would refuse now. */
   check(infos: readonly PathInfo[]): void {
     this.#sortFresh(infos, new Map());
+  }
+
+  /** Finishes what was asked for, and takes nothing more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await this.#working;
   }
 
   async #flush(): Promise<void> {
@@ -151,6 +156,11 @@ export function sortByReferences(infos: ReadonlyMap<StorePath, PathInfo>): PathI
     throw new StoreError("STORE_REFERENCE_CYCLE", { paths });
   }
   return order;
+}
+
+/** All that came in this turn of the event loop has been taken by then. */
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function tryOrReject<Value>(pending: Pending, compute: () => Value): Value | undefined {

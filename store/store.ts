@@ -155,6 +155,7 @@ export class Store implements AsyncDisposable {
     );
     this.#doubted = new DoubtedPaths(covered.bootId === thisBoot ? [] : this.paths.registeredAfter(covered.coveredId), {
       findPathInfo: (path) => this.findPathInfo(path),
+      hold: (path) => this.leases.hold("doubted", [path]),
       hashTree: (path) => hashTree(layout.realPath(path)),
       drop: (path, reason) => this.#drop(path, reason),
     });
@@ -164,6 +165,7 @@ export class Store implements AsyncDisposable {
     );
     this.records.reconcile((path) => this.graph.has(path), this.nowMs());
     this.logs.adopt();
+    this.roots.sweep();
   }
 
   nowMs(): number {
@@ -245,6 +247,7 @@ export class Store implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#doubted.stop();
+    await this.registrar[Symbol.asyncDispose]();
     await this.barrier[Symbol.asyncDispose]();
     await this.logs[Symbol.asyncDispose]();
     await closeAll(this.#closers);
@@ -254,6 +257,7 @@ export class Store implements AsyncDisposable {
     const dropped = this.graph.closure([path], "backward").reverse(); // referrers first
     using _locks = await this.locks.acquire(dropped);
     const stillThere = dropped.filter((candidate) => this.graph.has(candidate));
+    if (stillThere.length === 0) return; // it went with another that it referred to
     await whenNotBusy(this.paths.connection, () => this.paths.invalidate(stillThere));
     await this.makeDurable();
     await this.writer.remove(stillThere);

@@ -1,4 +1,5 @@
 /** Random work on a store and what must hold after it, whatever was done and however it ended. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
@@ -136,6 +137,8 @@ export async function findProblems(store: Store): Promise<string[]> {
   }
   for (let attempt = 0; attempt < 100 && leftInStaging(store).length > 0; ++attempt) await sleep(10); // removed some time soon
   for (const name of leftInStaging(store)) problems.push(`${name} was left in staging or trash`);
+  for (const name of readdirSync(layout.rootsDirectory))
+    if (name.startsWith(".")) problems.push(`${name} was left in gcroots`);
   for (const record of store.records.list({ limit: 1_000_000 }))
     if (record.status === "building" || record.status === "sealing")
       problems.push(`record ${record.id} is ${record.status}`);

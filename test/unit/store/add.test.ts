@@ -9,7 +9,7 @@ import { fillOutputs, hashDerivations, makeHashOfInput } from "../../../derivati
 import { hashBytes, hashesEqual, printHash, sha256 } from "../../../derivations/hash.ts";
 import type { PathInfo } from "../../../derivations/path-info.ts";
 import { parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
-import { addSource, addText, addToStore, type ArchiveInfo } from "../../../store/add.ts";
+import { type ArchiveInfo, addSource, addText, addToStore } from "../../../store/add.ts";
 import { readNar } from "../../../store/read.ts";
 import { collect } from "../../support/collect.ts";
 import { directoryNar, fileNar, inPieces, nar, storeDirectory, temporaryStore } from "../../support/temporary-store.ts";

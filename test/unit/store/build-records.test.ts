@@ -1,8 +1,8 @@
 /** What can be asked of past builds, and what a start makes of those that were cut off. */
 import { expect, test } from "vitest";
+import { bytes } from "../../../derivations/bytes.ts";
 import { parseStorePath } from "../../../derivations/store-path.ts";
 import { addText } from "../../../store/add.ts";
-import { bytes } from "../../../derivations/bytes.ts";
 import { buildRecord, someDrv } from "../../support/build-records.ts";
 import { temporaryStore } from "../../support/temporary-store.ts";
 

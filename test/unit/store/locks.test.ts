@@ -5,9 +5,9 @@ import { expect, test } from "vitest";
 import { parseStorePath } from "../../../derivations/store-path.ts";
 import { processStartTime } from "../../../sandbox-native/posix.ts";
 import { PathLocks } from "../../../store/locks.ts";
+import { openStore } from "../../../store/store.ts";
 import { PlainTreeWriter } from "../../support/plain-tree-writer.ts";
 import { storeDirectory, TemporaryStore, temporaryStore } from "../../support/temporary-store.ts";
-import { openStore } from "../../../store/store.ts";
 
 const [a, b, c] = ["a", "b", "c"].map((digit) => parseStorePath(`${digit.repeat(32)}-x`)) as [
   ReturnType<typeof parseStorePath>,

@@ -1,8 +1,8 @@
 /** The resident index against the plainest model: sets of names. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { makeStorePath, type StorePath } from "../../../derivations/store-path.ts";
 import { sha256 } from "../../../derivations/hash.ts";
+import { makeStorePath, type StorePath } from "../../../derivations/store-path.ts";
 import { ReferenceGraph } from "../../../store/reference-graph.ts";
 import { storeDirectory } from "../../support/temporary-store.ts";
 

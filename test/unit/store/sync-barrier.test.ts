@@ -91,6 +91,17 @@ test("a path in doubt whose files are gone is dropped, and can be added again", 
   expect(temporary.onDisk()).toEqual([path]);
 });
 
+test("after the store was closed nothing is registered any more, and it says so", async () => {
+  await using temporary = await temporaryStore();
+  const { store } = temporary;
+  const path = await addText(store, "a", bytes("a"), []);
+  const late = expect(addText(store, "late", bytes("late"), [path])).rejects.toMatchObject({ code: "STORE_CLOSED" });
+  await temporary.close();
+  await late;
+  const again = await temporary.open();
+  expect([...again.graph.paths()]).toEqual([path]);
+});
+
 test("as long as something is in doubt no barrier says otherwise, also if the machine crashes again", async () => {
   await using temporary = new TemporaryStore();
   const first = await temporary.open({ bootId: "boot 1" });
