@@ -3,6 +3,7 @@
  * Source: Nix manual, "exportReferencesGraph"; Nix libstore/store-api.cc (makeValidityRegistration, pathInfoToJSON).
  */
 import { bytes } from "../../derivations/bytes.ts";
+import { printContentAddress } from "../../derivations/content-address.ts";
 import { printHash } from "../../derivations/hash.ts";
 import { isDerivationPath, parseStorePath, printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { Store } from "../../store/store.ts";
@@ -56,6 +57,7 @@ function describePath(store: Store, path: StorePath): Json {
   let closureSize = 0n;
   for (const needed of store.graph.closure([path], "forward")) closureSize += store.findPathInfo(needed)?.narSize ?? 0n;
   return {
+    ...(info.contentAddress && { ca: printContentAddress(info.contentAddress) }),
     closureSize: Number(closureSize),
     narHash: printHash(info.narHash, "base32"),
     narSize: Number(info.narSize),

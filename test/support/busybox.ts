@@ -4,17 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dumpTree } from "../../sandbox-native/read-tree.ts";
 
-const file = ["/bin/busybox", "/usr/bin/busybox"].find(isStatic);
+export const busyboxFile = ["/bin/busybox", "/usr/bin/busybox"].find(isStatic);
 
-export const missingBusybox = file === undefined;
+export const missingBusybox = busyboxFile === undefined;
 
 /** The archive of a directory with bin/busybox in it. */
 export async function* busyboxTree(): AsyncGenerator<Uint8Array> {
-  if (file === undefined) throw new Error("there is no static busybox on this machine");
+  if (busyboxFile === undefined) throw new Error("there is no static busybox on this machine");
   const directory = mkdtempSync(join(tmpdir(), "cloister-busybox-"));
   try {
     mkdirSync(join(directory, "tree/bin"), { recursive: true });
-    copyFileSync(file, join(directory, "tree/bin/busybox"));
+    copyFileSync(busyboxFile, join(directory, "tree/bin/busybox"));
     yield* dumpTree(join(directory, "tree"));
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -47,6 +47,14 @@ describe.skipIf(missingBusybox)("floating outputs (needs a static busybox (busyb
     expect(naming.result.error?.code).toBe("CONTENT_ADDRESS_REFERENCES");
   });
 
+  test("the path of one that refers to itself follows from its contents without its own hash part, and from the places of that", async () => {
+    const { result } = await builds.build({ name: "blank", outputs: { out: floating }, script: "echo $out > $out" });
+    const blanked = fileNar(`${builds.directory}/${"\0".repeat(32)}-blank\n`);
+    const place = Buffer.from(blanked).indexOf("\0".repeat(32));
+    const hash = sha256(Buffer.concat([blanked, Buffer.from(`|${place}`)]));
+    expect(result.outputs.out).toBe(makeSourcePath(builds.directory, "blank", hash, { others: [], self: true }));
+  });
+
   test("a reference to itself is rewritten, and the path is the same wherever it was built", async () => {
     const first = await builds.build({ name: "self", outputs: { out: floating }, script: "echo me: $out > $out" });
     const { out } = first.result.outputs;
