@@ -1,5 +1,14 @@
 /** A temporary folder filled from a table, gone with its scope. */
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -26,8 +35,21 @@ export function makeFolder(files: Files = {}): Folder {
         if (text.startsWith("#!")) chmodSync(place, 0o755);
       }
     },
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
+    [Symbol.dispose]() {
+      makeRemovable(path);
+      rmSync(path, { recursive: true, force: true });
+    },
   };
   folder.write(files);
   return folder;
+}
+
+/** Directories of a store are read-only, which stops whoever is not root. */
+function makeRemovable(top: string): void {
+  const directories = [top];
+  for (const directory of directories) {
+    chmodSync(directory, 0o700);
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) directories.push(join(directory, entry.name));
+  }
 }
