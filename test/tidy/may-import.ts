@@ -19,7 +19,7 @@ export const mayImport = {
 /** What of Node each folder may use besides `harmlessModules`: who reads files, who opens sockets, who starts programs. */
 export const mayUseOfNode = {
   derivations: ["crypto", "buffer"], // and nothing else: it is pure and synchronous
-  "sandbox-native": ["fs", "module", "os"],
+  "sandbox-native": ["child_process", "fs", "module", "net", "os"], // it starts the launcher and streams through descriptors
   store: ["fs", "os", "worker_threads", "zlib"],
   "daemon/api": ["fs"], // where the socket is, and which build of the program this is
   "daemon/client": ["child_process", "fs", "net", "os"],
