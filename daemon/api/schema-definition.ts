@@ -6,7 +6,10 @@ export interface Schema {
 }
 
 export type Definition = { readonly checks?: readonly { readonly _zod: { readonly def: CheckDefinition } }[] } & (
-  | { readonly type: "string" | "number" | "bigint" | "boolean" | "null" | "unknown"; readonly format?: string }
+  | {
+      readonly type: "string" | "number" | "bigint" | "boolean" | "null" | "unknown" | "record";
+      readonly format?: string;
+    }
   | { readonly type: "literal"; readonly values: readonly unknown[] }
   | { readonly type: "enum"; readonly entries: Readonly<Record<string, unknown>> }
   | { readonly type: "custom"; readonly fn: (value: unknown) => boolean }

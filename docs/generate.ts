@@ -1,0 +1,41 @@
+/**
+ * Writes docs/errors.md from the error tables of all folders and docs/protocol.md from the tables of messages and
+ * requests. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { errorsPage } from "./generate-errors.ts";
+import { protocolPage } from "./generate-protocol.ts";
+
+const docs = dirname(fileURLToPath(import.meta.url));
+const isCheck = process.argv.includes("--check");
+
+const pages: Readonly<Record<string, string>> = {
+  "errors.md": await errorsPage(errorTables()),
+  "protocol.md": protocolPage(),
+};
+
+for (const [name, page] of Object.entries(pages)) {
+  const file = join(docs, name);
+  if (existsSync(file) && readFileSync(file, "utf8") === page) continue;
+  if (isCheck) {
+    console.error(`docs/${name}:1: is not what the tables say; use \`npm run docs\` to write it again`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(file, page);
+    console.log(`wrote docs/${name}`);
+  }
+}
+
+/** The errors.ts of each folder, by the folder's path from the repository's top. */
+function errorTables(): string[] {
+  const top = dirname(docs);
+  const folders = [
+    "derivations",
+    "sandbox-native",
+    "store",
+    ...readdirSync(join(top, "daemon")).map((name) => `daemon/${name}`),
+  ];
+  return folders.map((folder) => `${folder}/errors.ts`).filter((file) => existsSync(join(top, file)));
+}
