@@ -11,14 +11,17 @@ void CompressSha1(uint32_t* state, const uint8_t* data, size_t blocks) {
     for (int t = 0; t < 16; ++t) w[t] = LoadBigEndian<uint32_t>(data + 4 * t);
     for (int t = 16; t < 80; ++t) w[t] = RotateRight(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 31);
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-    for (int t = 0; t < 80; ++t) {
-      const uint32_t f = t < 20   ? ((b & c) | (~b & d)) + 0x5a827999
-                         : t < 40 ? (b ^ c ^ d) + 0x6ed9eba1
-                         : t < 60 ? ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc
-                                  : (b ^ c ^ d) + 0xca62c1d6;
-      const uint32_t next = RotateRight(a, 27) + f + e + w[t];
-      e = d, d = c, c = RotateRight(b, 2), b = a, a = next;
-    }
+    auto rounds = [&](int from, auto function, uint32_t constant) {
+#pragma GCC unroll 5  // so that the five words change names instead of places
+      for (int t = from; t < from + 20; ++t) {
+        const uint32_t next = RotateRight(a, 27) + function() + constant + e + w[t];
+        e = d, d = c, c = RotateRight(b, 2), b = a, a = next;
+      }
+    };
+    rounds(0, [&] { return (b & c) | (~b & d); }, 0x5a827999);
+    rounds(20, [&] { return b ^ c ^ d; }, 0x6ed9eba1);
+    rounds(40, [&] { return (b & c) | (b & d) | (c & d); }, 0x8f1bbcdc);
+    rounds(60, [&] { return b ^ c ^ d; }, 0xca62c1d6);
     state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e;
   }
 }

@@ -35,6 +35,7 @@ void CompressPortable(uint32_t* state, const uint8_t* data, size_t blocks) {
     }
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+#pragma GCC unroll 8  // so that the eight words change names instead of places
     for (int t = 0; t < 64; ++t) {
       const uint32_t s1 = RotateRight(e, 6) ^ RotateRight(e, 11) ^ RotateRight(e, 25);
       const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[t] + w[t];

@@ -39,6 +39,7 @@ void CompressSha512(uint64_t* state, const uint8_t* data, size_t blocks) {
     }
     uint64_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint64_t e = state[4], f = state[5], g = state[6], h = state[7];
+#pragma GCC unroll 8  // so that the eight words change names instead of places
     for (int t = 0; t < 80; ++t) {
       const uint64_t s1 = RotateRight(e, 14) ^ RotateRight(e, 18) ^ RotateRight(e, 41);
       const uint64_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[t] + w[t];

@@ -1,6 +1,16 @@
 /** Trees on disk for tests: written from the arbitrary trees of the archive tests, removed whatever their modes are. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  type Stats,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tree } from "../derivations/arbitraries.ts";
@@ -42,7 +52,7 @@ export function writeTree(path: Uint8Array, root: Tree): void {
 }
 
 /** All entries of a tree, its top first, as `[path below the top, status]`. */
-export function listEntries(path: string, inside = ""): [string, ReturnType<typeof lstatSync>][] {
+export function listEntries(path: string, inside = ""): [string, Stats][] {
   const status = lstatSync(join(path, inside));
   if (!status.isDirectory()) return [[inside, status]];
   return [

@@ -178,8 +178,8 @@ describe("a restored tree", () => {
       process.umask(before);
       const seen = listEntries(folder.join("tree")).map(([path, status]) => [
         path,
-        (status?.mode ?? 0) & 0o7777,
-        status?.mtimeMs,
+        status.mode & 0o7777,
+        status.mtimeMs,
       ]);
       expect(seen.filter(([path]) => path !== "l")).toEqual([
         ["", 0o555, 1000],

@@ -92,8 +92,8 @@ describe("sealing an output", () => {
     expect(seal(folder.path)[0]).not.toHaveProperty("code");
     for (const [name, , expected] of modes) expect([name, modeOf(folder.join("out", name))]).toEqual([name, expected]);
     for (const [path, status] of listEntries(folder.join("out"))) {
-      expect([path, status?.mtimeMs]).toEqual([path, 1000]);
-      if (status?.isDirectory()) expect([path, status.mode & 0o7777]).toEqual([path, 0o555]);
+      expect([path, status.mtimeMs]).toEqual([path, 1000]);
+      if (status.isDirectory()) expect([path, status.mode & 0o7777]).toEqual([path, 0o555]);
     }
   });
 
@@ -108,7 +108,7 @@ describe("sealing an output", () => {
     chmodSync(folder.join("out", "file"), 0o4755);
     expect(seal(folder.path, { expectedUid: foreignId })[0]).not.toHaveProperty("code");
     for (const [path, status] of listEntries(folder.join("out")))
-      expect([path, status?.uid, status?.gid]).toEqual([path, uid, gid]);
+      expect([path, status.uid, status.gid]).toEqual([path, uid, gid]);
     expect(modeOf(folder.join("out", "file"))).toBe(0o555);
   });
 
