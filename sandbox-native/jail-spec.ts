@@ -5,12 +5,20 @@
 import { z } from "zod";
 
 /** One component of a path. */
-const baseName = z
-  .string()
-  .refine(
-    (name) => name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name) && Buffer.byteLength(name) <= 255,
-    "must be one component of a path",
-  );
+const isBaseName = (name: string) =>
+  name !== "" &&
+  name !== "." &&
+  name !== ".." &&
+  !/[/\0]/.test(name) &&
+  (name.length <= 85 || Buffer.byteLength(name) <= 255); // 85 units of UTF-16 are at most 255 bytes
+
+const baseName = z.string().refine(isBaseName, "must be one component of a path");
+
+/** Looked through in one go: there may be thousands. */
+const baseNames = z.array(z.string()).superRefine((names, context) => {
+  const wrong = names.findIndex((name) => !isBaseName(name));
+  if (wrong >= 0) context.addIssue({ code: "custom", path: [wrong], message: "must be one component of a path" });
+});
 
 /** An absolute path without ".", ".." and slashes too many. */
 const absolutePath = z
@@ -52,11 +60,11 @@ export const jailSpecSchema = z
     /** Where the store appears inside, such as "/cloister/store". */
     storeDirectory: absolutePath,
     /** Base names below the store directory, mounted read-only; symlinks are made again. */
-    inputs: z.array(baseName),
+    inputs: baseNames,
     /** Base name of the store object whose top-level entries appear at "/". */
     world: baseName.optional(),
     /** Base names that the builder is to make in the store directory. */
-    outputs: z.array(baseName),
+    outputs: baseNames,
     builder: text,
     argv0: text,
     args: z.array(text),
@@ -91,8 +99,7 @@ export const jailSpecSchema = z
   })
   .superRefine((spec, context) => {
     const names = [...spec.inputs, ...spec.outputs];
-    const twice = names.find((name, index) => names.indexOf(name) !== index);
-    if (names.length > 64 ? new Set(names).size !== names.length : twice !== undefined)
+    if (new Set(names).size !== names.length)
       context.addIssue({ code: "custom", path: ["outputs"], message: "an input or output is named twice" });
     if (spec.world !== undefined && !spec.inputs.includes(spec.world))
       context.addIssue({ code: "custom", path: ["world"], message: "the world must be among the inputs" });

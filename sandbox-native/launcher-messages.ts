@@ -87,30 +87,37 @@ export type BuiltOutput =
     }
   | ({ readonly name: string; readonly kind: "sealed" } & SealedOutput);
 
-/** Writes a body. */
+/** Writes a body, into one buffer that grows: an order has thousands of small parts. */
 export class MessageWriter {
-  readonly #chunks: Uint8Array[] = [];
+  #buffer = Buffer.allocUnsafe(4096);
+  #length = 0;
 
   u8(value: number): this {
-    this.#chunks.push(Uint8Array.of(value));
+    this.#reserve(1);
+    this.#length = this.#buffer.writeUInt8(value, this.#length);
     return this;
   }
   u32(value: number): this {
-    const bytes = Buffer.allocUnsafe(4);
-    bytes.writeUInt32LE(value);
-    this.#chunks.push(bytes);
+    this.#reserve(4);
+    this.#length = this.#buffer.writeUInt32LE(value, this.#length);
     return this;
   }
   u64(value: bigint | number): this {
-    const bytes = Buffer.allocUnsafe(8);
-    bytes.writeBigUInt64LE(BigInt(value));
-    this.#chunks.push(bytes);
+    this.#reserve(8);
+    this.#length = this.#buffer.writeBigUInt64LE(BigInt(value), this.#length);
     return this;
   }
   bytes(value: Uint8Array | string): this {
-    const bytes = typeof value === "string" ? Buffer.from(value) : value;
-    this.u32(bytes.length);
-    this.#chunks.push(bytes);
+    if (typeof value !== "string") {
+      this.u32(value.length).#reserve(value.length);
+      this.#buffer.set(value, this.#length);
+      this.#length += value.length;
+      return this;
+    }
+    this.#reserve(4 + 3 * value.length); // UTF-8 takes at most three bytes for a unit of UTF-16
+    const written = this.#buffer.write(value, this.#length + 4);
+    this.u32(written);
+    this.#length += written;
     return this;
   }
   list<Item>(items: readonly Item[], write: (item: Item) => void): this {
@@ -122,7 +129,13 @@ export class MessageWriter {
     return this.list(items, (item) => this.bytes(item));
   }
   finish(): Uint8Array {
-    return Buffer.concat(this.#chunks);
+    return this.#buffer.subarray(0, this.#length);
+  }
+  #reserve(size: number): void {
+    if (this.#length + size <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#length + size));
+    larger.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = larger;
   }
 }
 

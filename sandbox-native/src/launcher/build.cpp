@@ -309,9 +309,10 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
   build.Answer();
 
   context.running.Remove(message.id);
+  UniqueFd mounts = prepared->jail->TakeMountNamespace();
   prepared->jail.reset();
   context.factory.Release(prepared->identity_index);
-  context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace));
+  context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));
 }
 
 void WriteSealedTree(MessageWriter& body, const SealedTree& sealed) {

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -39,8 +40,11 @@ std::string StartPrefix() {
 
 }  // namespace
 
-void Reaper::Remove(int directory_fd, std::string name) {
-  queue_.Push([directory_fd, name = std::move(name)] { (void)RemoveTree(directory_fd, name.c_str()).ok(); });
+void Reaper::Remove(int directory_fd, std::string name, UniqueFd held) {
+  queue_.Push([directory_fd, name = std::move(name), held = std::make_shared<UniqueFd>(std::move(held))] {
+    held->Reset();
+    (void)RemoveTree(directory_fd, name.c_str()).ok();
+  });
 }
 
 unsigned int Sweep(const Root& root, Reaper& reaper) {

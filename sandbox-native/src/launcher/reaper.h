@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/result.h"
+#include "core/unique-fd.h"
 #include "launcher/root.h"
 #include "launcher/task-queue.h"
 
@@ -14,7 +14,8 @@ class Reaper {
   void Start() { queue_.Start(1, 10); }
 
   /// Removes the entry `name` of the held directory, some time soon. What cannot be removed stays for the next start.
-  void Remove(int directory_fd, std::string name);
+  /// `held` is closed before.
+  void Remove(int directory_fd, std::string name, UniqueFd held = UniqueFd());
 
  private:
   TaskQueue queue_;

@@ -107,6 +107,10 @@ Result<void> Jail::Start(const Plan& prepare) {
   if (mapped.ok()) mapped = WriteMap(pid_, "gid_map", kInsideGid, identity_.gid);
   if (!mapped.ok()) return mapped;
   SetState(control_, JailState::kMapped);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid_);
+  mount_namespace_.Reset(open(path, O_RDONLY | O_CLOEXEC));
+  if (!mount_namespace_) return Failure::Errno("JAIL_STEP_FAILED", "open-mount-namespace");
   return WaitUntilReady(prepare);
 }
 

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <memory>
+#include <utility>
 
 #include "core/plan.h"
 #include "core/result.h"
@@ -34,6 +35,9 @@ class Jail {
   /// Readable when the last process of the jail is gone.
   int pidfd() const noexcept { return pidfd_.get(); }
 
+  /// Holds the jail's mounts, whose unmounting would else be a part of its end: to be closed where nobody waits.
+  UniqueFd TakeMountNamespace() noexcept { return std::move(mount_namespace_); }
+
   /// Lets it run to its end; `finish` must outlive it.
   void Release(const Plan& finish) noexcept;
   void Kill() noexcept;
@@ -53,6 +57,7 @@ class Jail {
   void* stack_ = nullptr;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
+  UniqueFd mount_namespace_;
   bool waited_ = false;
 };
 
