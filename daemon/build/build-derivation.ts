@@ -4,6 +4,7 @@
  */
 import type { BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
+import { text } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
 import { CloisterError } from "../../derivations/error.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
@@ -125,7 +126,10 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     clearTimeout(stillRunning);
     leftovers.view = answer.view;
     for (const output of answer.outputs) if (output.kind === "sealed") leftovers.staged.add(output.stagingName);
-    const failure = endingError(subject, build, answer.ending, { ...options, logLimitBytes: settings.logLimitBytes });
+    const failure = endingError(subject, text(build.order.spec.builder), answer.ending, {
+      ...options,
+      logLimitBytes: settings.logLimitBytes,
+    });
     if (failure !== undefined) throw failure;
 
     const settleContext: SettleContext = { ...context, subject, staged: leftovers.staged };

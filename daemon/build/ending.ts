@@ -1,10 +1,8 @@
 /** How a builder ended, as an error unless it ended well. */
 import { constants } from "node:os";
-import { text } from "../../derivations/bytes.ts";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
 import type { Subject } from "./context.ts";
 import { BuildError } from "./errors.ts";
-import type { PreparedBuild } from "./jail-for.ts";
 
 export interface Limits {
   readonly timeoutMs: number;
@@ -15,7 +13,7 @@ export interface Limits {
 /** Undefined if the builder exited with status 0. */
 export function endingError(
   subject: Subject & { readonly recordId: string },
-  build: PreparedBuild,
+  builder: string,
   ending: BuildAnswer["ending"],
   limits: Limits,
 ) {
@@ -47,7 +45,7 @@ export function endingError(
       return new BuildError("BUILD_BUILDER_NOT_EXECUTABLE", {
         ...subject,
         errnoName: ending.errnoName,
-        path: ending.path === "" ? text(build.order.spec.builder) : ending.path,
+        path: ending.path === "" ? builder : ending.path,
       });
     default:
       return ending satisfies never;

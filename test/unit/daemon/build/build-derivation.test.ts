@@ -12,9 +12,12 @@ import { fileNar, inPieces } from "../../../support/temporary-store.ts";
 let builds: LocalBuilds;
 const needsBusybox = "needs a static busybox (busybox-static)";
 
-describe.skipIf(missingBusybox)(`builds (${needsBusybox})`, () => {
+/** What this machine grants, and what every machine does. */
+const strengths = ["auto", "single"] as const;
+
+describe.skipIf(missingBusybox).each(strengths)(`builds in strength %s (${needsBusybox})`, (strength) => {
   beforeAll(async () => {
-    builds = await LocalBuilds.open();
+    builds = await LocalBuilds.open({ strength });
   });
   afterAll(() => builds?.[Symbol.asyncDispose]());
 
