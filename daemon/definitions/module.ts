@@ -2,8 +2,10 @@
  * Definitions as TypeScript or JavaScript modules, run by this very Node, which strips the types itself. `import
  * "cloister"` gives the program that runs, wherever the module lies; all else resolves as Node does it.
  */
-import { registerHooks } from "node:module";
+import { readFileSync } from "node:fs";
+import { registerHooks, stripTypeScriptTypes } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Place } from "./caller.ts";
 import { DefinitionError } from "./errors.ts";
 
 /** The extensions of modules that can be definitions. */
@@ -15,6 +17,7 @@ export const moduleExtensions: readonly string[] = [".ts", ".mts", ".cts", ".js"
  */
 export async function loadModule(file: string): Promise<Readonly<Record<string, unknown>>> {
   installHooks();
+  loadedFiles.length = 0;
   const restoreWarnings = silenceTypeStripping();
   try {
     return await import(pathToFileURL(file).href);
@@ -30,6 +33,9 @@ const libraryUrl = new URL(import.meta.url.endsWith(".ts") ? "../library.ts" : "
 
 let hooksInstalled = false;
 
+/** The files that were loaded since the last definition began: one of them has the syntax error, if there is one. */
+const loadedFiles: string[] = [];
+
 function installHooks(): void {
   if (hooksInstalled) return;
   hooksInstalled = true;
@@ -39,6 +45,7 @@ function installHooks(): void {
       return nextResolve(specifier, context);
     },
     load(url, context, nextLoad) {
+      if (url.startsWith("file:")) loadedFiles.push(fileURLToPath(url));
       // Without a package.json that says so, Node would try CommonJS first, then warn and parse again.
       if (context.format == null && /^file:.*\.[jt]s$/.test(url))
         return nextLoad(url, { ...context, format: url.endsWith(".ts") ? "module-typescript" : "module" });
@@ -51,7 +58,7 @@ function installHooks(): void {
 function silenceTypeStripping(): () => void {
   const { emitWarning } = process;
   const quiet = (warning: string | Error, ...rest: unknown[]) => {
-    if (/type stripping/i.test(String(warning))) return;
+    if (/type stripping|stripTypeScriptTypes/i.test(String(warning))) return;
     Reflect.apply(emitWarning, process, [warning, ...rest]);
   };
   process.emitWarning = quiet as typeof process.emitWarning;
@@ -75,8 +82,25 @@ function explain(file: string, error: unknown): unknown {
   )
     return new DefinitionError("DEFINITION_IMPORT_MISSING", { file: place.file, reason }, options);
   if (error instanceof SyntaxError || error.name === "SyntaxError")
-    return new DefinitionError("DEFINITION_SYNTAX", { ...place, reason }, options);
+    return new DefinitionError(
+      "DEFINITION_SYNTAX",
+      { ...(place.line > 0 ? place : findSyntaxError(file)), reason },
+      options,
+    );
   return new DefinitionError("DEFINITION_THREW", { ...place, reason: `${error.name}: ${reason}` }, options);
+}
+
+/** Of a module in JavaScript the engine tells neither file nor line: the parser for TypeScript, which strips types, does. */
+function findSyntaxError(file: string): Place {
+  for (const each of loadedFiles) {
+    try {
+      stripTypeScriptTypes(readFileSync(each, "utf8"), { sourceUrl: each });
+    } catch (error) {
+      const place = error instanceof Error ? findPlace(error, each) : undefined;
+      if (place !== undefined && place.line > 0) return place;
+    }
+  }
+  return { file, line: 0 };
 }
 
 /** Thrown by `parseStoreDirectory` and the like when a definition calls us: it has code and hint already. */
@@ -88,7 +112,7 @@ function isOurs(error: Error): boolean {
  * The file and line that an error came from: Node puts them before a syntax error's stack, and the first frame that is
  * a file is where something was thrown. Line 0 if unknown.
  */
-function findPlace(error: Error, file: string): { readonly file: string; readonly line: number } {
+function findPlace(error: Error, file: string): Place {
   const stack = error.stack ?? "";
   const head = /^(?:(file:\/\/\S+)|(\/[^\n]*)):(\d+)\n/.exec(stack);
   if (head !== null)

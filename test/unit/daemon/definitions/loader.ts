@@ -21,7 +21,10 @@ export interface Loader extends Disposable {
   complaints(): string;
 }
 
-const target = new URL("../../../../daemon/definitions/target.ts", import.meta.url).href;
+/** Node 22 does not know `using`, which our sources have: there it is the compiled program that loads. */
+const isOld = Number(process.versions.node.split(".")[0]) < 24;
+const place = isOld ? "../../../../dist/daemon/definitions/target.js" : "../../../../daemon/definitions/target.ts";
+const target = new URL(place, import.meta.url).href;
 
 /** Answers each line of JSON with one. */
 const program = `

@@ -102,6 +102,12 @@ describe("a module", () => {
     expect(answer).toMatchObject({ code, details: { file: `${folder}/a.ts`, line } });
   });
 
+  test("in JavaScript with a syntax error, also in what it imports, is an error with file and line", async () => {
+    const files = { "a.js": 'import "./b.js";\n', "b.js": "const x = 1;\n\nconst y = ;\n" };
+    const { answer, folder } = await load("a.js", files);
+    expect(answer).toMatchObject({ code: "DEFINITION_SYNTAX", details: { file: `${folder}/b.js`, line: 3 } });
+  });
+
   test("that imports what is not there says so", async () => {
     expect((await load("a.ts", { "a.ts": 'import "./none.ts";' })).answer.code).toBe("DEFINITION_IMPORT_MISSING");
     expect((await load("a.ts", { "a.ts": 'import { hostWord } from "cloister";' })).answer).toMatchObject({
