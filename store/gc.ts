@@ -143,8 +143,8 @@ class Collection {
     const mayGoOn = () => next === start || (performance.now() < deadlineMs && !this.#hasEnough(roundBytes + bytes));
     store.paths.transaction(() => {
       for (; next < dead.length && mayGoOn(); ++next) {
-        const path = dead[next] as StorePath;
-        if (this.#spared.has(path) || !store.graph.has(path)) continue;
+        const path = dead[next];
+        if (path === undefined || this.#spared.has(path) || !store.graph.has(path)) continue;
         if (store.graph.findOtherReferrer(path, going) !== undefined) continue; // spared, or registered since the marking
         const lock = store.locks.tryAcquire([path]);
         if (lock === undefined) continue;

@@ -117,7 +117,8 @@ export class ReferenceGraph {
   topological(paths: Iterable<StorePath>): StorePath[] {
     const wanted = new Set<number>();
     for (const path of paths) wanted.add(this.#paths.find(path));
-    const given = [...wanted].filter((slot) => slot !== noSlot).map((slot) => this.#paths.get(slot));
+    wanted.delete(noSlot);
+    const given = [...wanted].map((slot) => this.#paths.get(slot));
     const order = this.#walkFrom(given, "forward").filter((slot) => wanted.has(slot));
     return order.map((slot) => this.#paths.get(slot));
   }
@@ -286,19 +287,19 @@ export class ReferenceGraph {
   }
 
   #growSlots(): void {
-    const capacity = grow(this.#ids.length);
-    this.#ids = resized(this.#ids, new Uint32Array(capacity));
-    this.#edgeStarts = resized(this.#edgeStarts, new Uint32Array(capacity));
-    this.#edgeCounts = resized(this.#edgeCounts, new Uint32Array(capacity));
-    this.#firstReferrers = resized(this.#firstReferrers, new Uint32Array(capacity));
-    this.#seen = resized(this.#seen, new Uint32Array(capacity));
+    const longer = (array: Uint32Array) => resized(array, new Uint32Array(grow(array.length)));
+    this.#ids = longer(this.#ids);
+    this.#edgeStarts = longer(this.#edgeStarts);
+    this.#edgeCounts = longer(this.#edgeCounts);
+    this.#firstReferrers = longer(this.#firstReferrers);
+    this.#seen = longer(this.#seen);
   }
 
   #growEdges(): void {
-    const capacity = grow(this.#edgeTo.length);
-    this.#edgeTo = resized(this.#edgeTo, new Uint32Array(capacity));
-    this.#edgeFrom = resized(this.#edgeFrom, new Uint32Array(capacity));
-    this.#edgeNext = resized(this.#edgeNext, new Uint32Array(capacity));
+    const longer = (array: Uint32Array) => resized(array, new Uint32Array(grow(array.length)));
+    this.#edgeTo = longer(this.#edgeTo);
+    this.#edgeFrom = longer(this.#edgeFrom);
+    this.#edgeNext = longer(this.#edgeNext);
   }
 }
 

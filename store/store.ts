@@ -1,5 +1,4 @@
 /** One open store: its directories, its databases, its resident index, and what watches over them. */
-import { mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { PathInfo } from "../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../derivations/store-path.ts";
@@ -13,10 +12,11 @@ import { Checkpoints } from "./checkpoints.ts";
 import { crashPoint } from "./crash-points.ts";
 import { type Databases, openDatabases, ownFile, pathsFile, whenNotBusy } from "./database.ts";
 import { DerivationFiles } from "./derivation-files.ts";
+import { makeDirectories } from "./directories.ts";
 import { DoubtedPaths } from "./doubted-paths.ts";
-import { errnoNameOf, nameDiskFull, reasonOf, StoreError } from "./errors.ts";
+import { StoreError } from "./errors.ts";
 import { GcRoots } from "./gc-roots.ts";
-import { makeLayout, mountPointOf, type StoreLayout } from "./layout.ts";
+import type { StoreLayout } from "./layout.ts";
 import { Leases } from "./leases.ts";
 import { lockStore, PathLocks } from "./locks.ts";
 import { ReferenceGraph } from "./reference-graph.ts";
@@ -262,38 +262,6 @@ export class Store implements AsyncDisposable {
     await this.makeDurable();
     await this.writer.remove(stillThere);
     this.notify({ kind: "path-damaged", path, reason, dropped: stillThere });
-  }
-}
-
-function makeDirectories(options: StoreOptions): StoreLayout {
-  const first = makeLayout(options);
-  make(first.realStoreDirectory, 0o755);
-  make(first.stateDirectory, 0o755);
-  const mountInfo = readFileSync("/proc/self/mountinfo", "utf8");
-  const [store, state] = [first.realStoreDirectory, first.stateDirectory].map((directory) =>
-    mountPointOf(mountInfo, realpathSync(directory)),
-  );
-  const layout = makeLayout({ ...options, stagingInStore: store !== state });
-  for (const directory of [
-    layout.databaseDirectory,
-    layout.rootsDirectory,
-    layout.profilesDirectory,
-    layout.logDirectory,
-  ])
-    make(directory, 0o755);
-  make(join(layout.rootsDirectory, "auto"), 0o755);
-  for (const directory of [layout.stagingDirectory, layout.trashDirectory, layout.buildsDirectory])
-    make(directory, 0o700);
-  return layout;
-}
-
-function make(directory: string, mode: number): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode });
-  } catch (error) {
-    if (!["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"].includes(errnoNameOf(error)))
-      throw nameDiskFull(error, directory, "the store's directories");
-    throw new StoreError("STORE_NOT_WRITABLE", { directory, reason: reasonOf(error) }, { cause: error });
   }
 }
 

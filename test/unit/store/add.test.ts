@@ -1,14 +1,11 @@
 /** What comes in: archives and texts, and all that is refused. Every refusal has its code and leaves no trace. */
 import { lstatSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { printDerivation } from "../../../derivations/aterm.ts";
 import { bytes } from "../../../derivations/bytes.ts";
 import { makeFixedOutputPath, makeTextPath, printContentAddress } from "../../../derivations/content-address.ts";
-import { type Derivation, referencesOf } from "../../../derivations/derivation.ts";
-import { fillOutputs, hashDerivations, makeHashOfInput } from "../../../derivations/derivation-hash.ts";
 import { hashBytes, hashesEqual, printHash, sha256 } from "../../../derivations/hash.ts";
 import type { PathInfo } from "../../../derivations/path-info.ts";
-import { parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
+import { parseStorePath } from "../../../derivations/store-path.ts";
 import { type ArchiveInfo, addSource, addText, addToStore } from "../../../store/add.ts";
 import { readNar } from "../../../store/read.ts";
 import { collect } from "../../support/collect.ts";
@@ -227,42 +224,6 @@ describe("a text", () => {
     });
     expect(temporary.onDisk()).toEqual([first, second].sort());
   });
-
-  test("that is a derivation has its known outputs as rows; a wrong one is refused", async () => {
-    await using temporary = await temporaryStore();
-    const { store } = temporary;
-    const memo = new Map();
-    const drvs = new Map<StorePath, Derivation>();
-    const add = async (derivation: Derivation, references = referencesOf(derivation)) => {
-      for (const input of derivation.inputDerivations.keys())
-        hashDerivations(storeDirectory, input, (path) => drvs.get(path) as Derivation, memo);
-      const filled = fillOutputs(storeDirectory, derivation, makeHashOfInput(memo));
-      const text = printDerivation(storeDirectory, filled);
-      const path = await addText(store, `${derivation.name}.drv`, text, references);
-      drvs.set(path, filled);
-      return { path, filled, text };
-    };
-    const src = (await addSource(store, "src", source, inPieces(fileNar("int main;")))).path;
-    const first = await add(derivation("first", ["out", "dev"], new Map(), new Set([src])));
-    const second = await add(derivation("second", ["out"], new Map([[first.path, new Set(["dev"])]]), new Set()));
-
-    const outputs = store.derivationOutputs(first.path);
-    expect([...outputs.keys()].sort()).toEqual(["dev", "out"]);
-    const out = outputs.get("out") as StorePath;
-    expect(first.filled.outputs.get("out")).toMatchObject({ path: out });
-    expect(store.validDerivers(out)).toEqual([first.path]);
-    expect(store.graph.references(second.path)).toEqual([first.path]);
-
-    const wrong = bytes(Buffer.from(first.text).toString().replaceAll(out.slice(0, 32), "0".repeat(32)));
-    await expect(addText(store, "first.drv", wrong, [src])).rejects.toMatchObject({
-      code: "DERIVATION_OUTPUT_MISMATCH",
-    });
-    await expect(addText(store, "first.drv", first.text, [])).rejects.toMatchObject({
-      code: "STORE_DERIVATION_REFERENCES",
-    });
-    await expect(addText(store, "x.drv", bytes("Derive(["), [])).rejects.toMatchObject({ code: "ATERM_INVALID" });
-    expect(store.graph.size).toBe(3);
-  });
 });
 
 /** Digests as text: one Uint8Array is not equal to a Buffer with the same bytes. */
@@ -272,24 +233,6 @@ function plain(info: PathInfo | undefined) {
     ...info,
     narHash: info && printHash(info.narHash, "base16"),
     contentAddress: address && printContentAddress(address),
-  };
-}
-
-function derivation(
-  name: string,
-  outputIds: readonly string[],
-  inputDerivations: Derivation["inputDerivations"],
-  inputSources: ReadonlySet<StorePath>,
-): Derivation {
-  return {
-    name,
-    outputs: new Map(outputIds.map((id) => [id, { kind: "deferred" }])),
-    inputDerivations,
-    inputSources,
-    system: "x86_64-linux",
-    builder: bytes("/bin/sh"),
-    args: [],
-    environment: new Map([["name", bytes(name)]]),
   };
 }
 
