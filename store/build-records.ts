@@ -8,16 +8,19 @@ export class BuildRecords {
   readonly #connection: Connection;
   readonly #directory: StoreDirectory;
   readonly #statements;
+  /** Made once: making it costs more than a short transaction. */
+  readonly #run;
 
   constructor(connection: Connection, directory: StoreDirectory) {
     this.#connection = connection;
     this.#directory = directory;
     this.#statements = prepare(connection);
+    this.#run = connection.transaction((write: () => void) => write());
   }
 
   /** A record of a new build. Throws STORE_DISK_FULL, STORE_DATABASE_UNUSABLE. */
   insert(record: BuildRecord): void {
-    this.#write(record);
+    this.#write(record, record.status, true);
   }
 
   /** Puts the record in place of what was known of this build. */
@@ -72,14 +75,14 @@ export class BuildRecords {
     });
   }
 
-  #write(record: BuildRecord, status: BuildRecord["status"] = record.status): void {
+  #write(record: BuildRecord, status: BuildRecord["status"] = record.status, isNew = false): void {
     const { id, drvPath, name, startedAtMs, outputs } = record;
     try {
-      this.#connection.transaction(() => {
+      this.#run(() => {
         this.#statements.write.run(id, drvPath, name, status, startedAtMs, JSON.stringify(record));
-        this.#statements.clearOutputs.run(id);
+        if (!isNew) this.#statements.clearOutputs.run(id);
         for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, id);
-      })();
+      });
     } catch (error) {
       throw nameDatabaseError(error, this.#connection.name);
     }

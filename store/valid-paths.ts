@@ -20,6 +20,8 @@ export class ValidPaths {
   readonly #directory: StoreDirectory;
   readonly #graph: ReferenceGraph;
   readonly #statements;
+  /** Made once: making it costs more than a short transaction. */
+  readonly #run;
   #lastId = 0;
   #dataVersion = 0;
 
@@ -29,6 +31,7 @@ export class ValidPaths {
     this.#directory = directory;
     this.#graph = graph;
     this.#statements = prepare(connection);
+    this.#run = connection.transaction((write: () => void) => write());
     this.load();
   }
 
@@ -127,7 +130,7 @@ export class ValidPaths {
 
   /** Runs `write` in one transaction; `lastId` and the graph are the caller's to bring up to date afterwards. */
   transaction(write: () => void): void {
-    this.connection.transaction(write).immediate();
+    this.#run.immediate(write);
   }
 
   /** After a commit: ids up to this one have been given. */

@@ -6,14 +6,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
+import { makeFixedOutputPath } from "../../../derivations/content-address.ts";
 import { sha256 } from "../../../derivations/hash.ts";
 import type { NarEvent } from "../../../derivations/nar/grammar.ts";
+import type { StorePath } from "../../../derivations/store-path.ts";
 import { encodeString, encodeU64 } from "../../../derivations/wire.ts";
 import { dumpTree } from "../../../sandbox-native/read-tree.ts";
-import { addSource } from "../../../store/add.ts";
+import { addSource, addToStore } from "../../../store/add.ts";
 import { collect } from "../../support/collect.ts";
 import { findProblems, workOn } from "../../support/store-state.ts";
-import { directoryNar, fileNar, inPieces, nar, TemporaryStore } from "../../support/temporary-store.ts";
+import { directoryNar, fileNar, inPieces, nar, storeDirectory, TemporaryStore } from "../../support/temporary-store.ts";
 import { writerKinds, writerStarter } from "../../support/tree-writers.ts";
 
 const source = { kind: "source", references: [] } as const;
@@ -152,6 +154,28 @@ describe.each(writerKinds)("the %s writer", (kind) => {
       }),
       { numRuns: 40 },
     );
+    expect(await emptyStaging()).toEqual([]);
+  });
+
+  test("a flipped byte never gets in under the hash that was promised, and never hangs", async ({ skip }) => {
+    if (problem !== undefined) skip(problem);
+    const { store } = temporary;
+    const size = store.graph.size;
+    await fc.assert(
+      fc.asyncProperty(trees, fc.nat(), fc.integer({ min: 1, max: 255 }), async (events, place, change) => {
+        const whole = nar(events);
+        const flipped = Buffer.from(whole);
+        const at = place % flipped.length;
+        flipped[at] = (flipped[at] ?? 0) ^ change;
+        const contentAddress = { method: "recursive", hash: sha256(whole) } as const;
+        const path = makeFixedOutputPath(storeDirectory, "flipped", contentAddress);
+        const info = { path, contentAddress, narHash: sha256(whole), references: new Set<StorePath>() };
+        const adding = addToStore(store, { ...info, ultimate: false, signatures: [] }, inPieces(flipped, 50));
+        await expect(adding).rejects.toMatchObject({ code: expect.stringMatching(/^(NAR_|STORE_NAR_HASH_MISMATCH)/) });
+      }),
+      { numRuns: 40 },
+    );
+    expect(store.graph.size).toBe(size);
     expect(await emptyStaging()).toEqual([]);
   });
 
