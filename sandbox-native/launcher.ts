@@ -4,7 +4,7 @@
  */
 import { closeSync } from "node:fs";
 import { realpath } from "node:fs/promises";
-import { Socket } from "node:net";
+import { feedPipe } from "./archive-pipe.ts";
 import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessage } from "./binding.ts";
 import { detailsOf, errorOf, type NativeFailure, SandboxError } from "./errors.ts";
 import { jailSpecSchema } from "./jail-spec.ts";
@@ -206,7 +206,7 @@ class RunningLauncher implements Launcher {
     const body = writeOutputHash(new MessageWriter(), options.hash).finish();
     const answer = this.#order(messageKinds.restore, body, [readEnd]);
     closeSync(readEnd);
-    const fed = feed(archive, writeEnd, answer, options.signal);
+    const fed = feedPipe(archive, writeEnd, answer, options.signal);
     // A source that fails cuts the archive short: what the launcher says of that is only the echo.
     const [source, received] = await Promise.allSettled([fed, answer]);
     if (source.status === "rejected") throw source.reason;
@@ -332,46 +332,5 @@ class RunningLauncher implements Launcher {
       pending.reject(gone);
     }
     this.#pending.clear();
-  }
-}
-
-/** Writes all of the archive to the pipe, as fast as the launcher reads it, and closes it. */
-async function feed(
-  archive: AsyncIterable<Uint8Array>,
-  writeEnd: number,
-  answer: Promise<unknown>,
-  signal?: AbortSignal,
-): Promise<void> {
-  const socket = new Socket({ fd: writeEnd, readable: false, writable: true });
-  const stop = Promise.withResolvers<"stop">();
-  stop.promise.catch(() => undefined); // it may be rejected while nothing waits for it
-  socket.on("error", () => stop.resolve("stop")); // the launcher reads no further: its answer says why
-  answer.then(
-    () => stop.resolve("stop"),
-    () => stop.resolve("stop"),
-  );
-  const abort = () => stop.reject(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  const pieces = archive[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const piece = await Promise.race([pieces.next(), stop.promise]);
-      if (piece === "stop") {
-        void Promise.resolve(pieces.return?.()).catch(() => undefined);
-        return;
-      }
-      if (piece.done) break;
-      if (!socket.write(piece.value)) {
-        const drained = new Promise<"drained">((resolve) => socket.once("drain", () => resolve("drained")));
-        await Promise.race([drained, stop.promise]);
-      }
-    }
-    await Promise.race([new Promise<void>((resolve) => socket.end(resolve)), stop.promise]);
-  } catch (error) {
-    void Promise.resolve(pieces.return?.()).catch(() => undefined);
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", abort);
-    socket.destroy();
   }
 }

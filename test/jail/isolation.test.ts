@@ -6,6 +6,7 @@ import { strengthsToTest } from "../support/granted-strengths.ts";
 import {
   busybox,
   makeTemporaryLauncher,
+  noLimits,
   shellSpec,
   storeDirectory,
   storeName,
@@ -106,6 +107,16 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
       "0",
       "/build",
     ]);
+  });
+
+  test("limits are the same whatever the daemon was started with", async ({ skip }) => {
+    skip(missing !== "", missing);
+    expect(await here.shell("ulimit -Sc; ulimit -Hc; ulimit -Sn; ulimit -Ss")).toBe("0\n0\n1024\n8192\n");
+    const rlimits = [{ resource: "nofile" as const, soft: 99n, hard: 100n }];
+    const limits = { ...noLimits, rlimits };
+    expect(await here.shell("ulimit -Sn; ulimit -Hn; ulimit -n 200 2>&1 || true", { limits })).toMatch(
+      /^99\n100\n.*not permitted/,
+    );
   });
 
   test("nobody in it has privileges or can get some", async ({ skip }) => {

@@ -1,6 +1,7 @@
 #include "launcher/serve.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -53,9 +54,12 @@ void PrepareDescriptors() {
 JailHost ExamineHost() {
   JailHost host;
   if (FILE* file = fopen("/proc/sys/kernel/cap_last_cap", "re")) {
-    if (fscanf(file, "%d", &host.last_capability) != 1) host.last_capability = 63;
+    if (fscanf(file, "%d", &host.last_capability) != 1) host.last_capability = CAP_LAST_CAP;
     fclose(file);
   }
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) host.most_descriptors = limit.rlim_max;
+  if (getrlimit(RLIMIT_STACK, &limit) == 0) host.most_stack_bytes = limit.rlim_max;
   host.has_keyrings = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0;
   return host;
 }

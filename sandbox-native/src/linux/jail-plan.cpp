@@ -133,14 +133,20 @@ void AddEtc(Plan& plan, const JailMounts& mounts) {
   }
 }
 
-void AddLimits(Plan& plan, const JailSpec& spec) {
-  const auto add = [&plan](const JailLimit& limit) {
-    const rlimit64 values{limit.soft, limit.hard};
-    plan.Add("set-limit", nullptr, SYS_prlimit64, 0, limit.resource, plan.KeepArray(std::vector{values}), nullptr);
-  };
-  const auto is_core = [](const JailLimit& limit) { return limit.resource == RLIMIT_CORE; };
-  if (std::none_of(spec.limits.begin(), spec.limits.end(), is_core)) add({RLIMIT_CORE, 0, 0});
-  for (const JailLimit& limit : spec.limits) add(limit);
+void AddLimit(Plan& plan, const JailLimit& limit) {
+  const rlimit64 values{limit.soft, limit.hard};
+  plan.Add("set-limit", nullptr, SYS_prlimit64, 0, limit.resource, plan.KeepArray(std::vector{values}), nullptr);
+}
+
+/// What a builder has when its spec says nothing: not whatever the daemon was started with.
+void AddStandardLimits(Plan& plan, const JailHost& host) {
+  AddLimit(plan, {RLIMIT_CORE, 0, 0});
+  AddLimit(plan, {RLIMIT_NOFILE, std::min<uint64_t>(1024, host.most_descriptors), host.most_descriptors});
+  AddLimit(plan, {RLIMIT_STACK, std::min<uint64_t>(8 << 20, host.most_stack_bytes), host.most_stack_bytes});
+}
+
+void AddExecution(Plan& plan, const JailSpec& spec) {
+  for (const JailLimit& limit : spec.limits) AddLimit(plan, limit);
   plan.Add("set-umask", nullptr, SYS_umask, spec.umask);
   plan.Add("set-personality", nullptr, SYS_personality, spec.personality);
 }
@@ -183,6 +189,7 @@ Plan MakePreparePlan(const JailHost& host) {
   AddHostName(plan);
   AddLoopback(plan);
   AddRoot(plan);
+  AddStandardLimits(plan, host);
   AddBounds(plan, host);
   return plan;
 }
@@ -200,7 +207,7 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
 
   const char* build_directory = plan.Keep(spec.build_directory);
   plan.Add("enter-build-directory", build_directory, SYS_chdir, build_directory);
-  AddLimits(plan, spec);
+  AddExecution(plan, spec);
   AddDescriptors(plan, log_fd, first_private_fd);
   AddPrivileges(plan);
   AddExec(plan, spec);

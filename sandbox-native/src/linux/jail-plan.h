@@ -1,6 +1,7 @@
 // From a jail's spec to the list of system calls that makes it. Nothing is done here: the plan decides, RunJail runs.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,10 @@ struct JailMounts {
 
 /// What the launcher found out about the machine once.
 struct JailHost {
-  int last_capability = 40;
+  int last_capability = 40;  // CAP_CHECKPOINT_RESTORE
   bool has_keyrings = true;
+  uint64_t most_descriptors = 20'000;  // the hard limits, which nobody here can raise
+  uint64_t most_stack_bytes = UINT64_MAX;
 };
 
 /// The part that is the same for every jail: made ahead, before anybody knows what will be built in it.
