@@ -5,7 +5,6 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
-import type { Launcher } from "../../sandbox-native/launcher.ts";
 import type { Store } from "../../store/store.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
 import { type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
@@ -18,7 +17,7 @@ import { Request } from "./request.ts";
 
 export interface SchedulerOptions {
   readonly store: Store;
-  readonly launcher: Launcher;
+  readonly launcher: BuildContext["launcher"];
   /** How many builds may run at the same time. */
   readonly maxJobs: number;
   /** What a builder is told by `NIX_BUILD_CORES` where the request says 0: the machine's processors. */

@@ -1,13 +1,13 @@
 /** Builds in a real store of their own, by the service in this process: shell scripts of a static busybox, without a world. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BuildEvent } from "../../daemon/api/events.ts";
 import type { BuildOptions, Service } from "../../daemon/api/service.ts";
 import { type LocalOptions, openLocal } from "../../daemon/server/local-service.ts";
 import { printDerivation } from "../../derivations/aterm.ts";
-import { bytes } from "../../derivations/bytes.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
+import { bytes } from "../../derivations/bytes.ts";
 import { type Derivation, outputPathOf, referencesOf } from "../../derivations/derivation.ts";
 import {
   type DerivationModulo,
@@ -86,6 +86,12 @@ export class LocalBuilds implements AsyncDisposable {
     return new LocalBuilds(service, root, await service.status(), busybox.path);
   }
 
+  /** Over a service that someone else opened, with its store below `root`; who opened it also removes both. */
+  static async over(service: Service, root: string): Promise<LocalBuilds> {
+    const busybox = await service.addSource("busybox", { kind: "source", references: [] }, busyboxTree());
+    return new LocalBuilds(service, root, await service.status(), busybox.path);
+  }
+
   /** Writes the derivation of a recipe into the store. */
   async derive(recipe: Recipe): Promise<Derived> {
     const { name = "test", inputs = [] } = recipe;
@@ -152,6 +158,14 @@ export class LocalBuilds implements AsyncDisposable {
     const info = path && (await this.service.queryPathInfo(path));
     if (info === undefined) throw new Error(`${path} is not valid`);
     return [...info.references].sort();
+  }
+
+  /** What builds have left in the state directory, but for views and directories that are prepared for builds to come. */
+  leftovers(): string[] {
+    const state = join(this.root, "cloister/var/cloister");
+    const names = ["staging", "builds"].flatMap((name) => readdirSync(join(state, name)));
+    const prepared = names.filter((name) => /^(view|build)-/.test(name));
+    return names.filter((name) => !prepared.includes(name) || prepared.length > 20);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
