@@ -123,6 +123,17 @@ interface PendingOrder {
   onLog?(bytes: Uint8Array): void;
 }
 
+/** A listener that throws must not keep the messages after this one from being taken. */
+function tell(pending: PendingOrder, log: Uint8Array): void {
+  try {
+    pending.onLog?.(log);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
 /** The order that nobody gave: what the launcher says of itself has this number. */
 const startOrder = 0;
 
@@ -290,7 +301,7 @@ class RunningLauncher implements Launcher {
       const pending = this.#pending.get(message.order);
       if (pending === undefined) continue; // a log that came after its build's failure
       if (message.kind === messageKinds.log) {
-        pending.onLog?.(new MessageReader(message.body).rest());
+        tell(pending, message.body);
         continue;
       }
       this.#pending.delete(message.order);

@@ -126,6 +126,11 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     Throw(info.Env(), Failure{"LAUNCHER_START_FAILED", "spawn", error, executable, 0});
   }
 
+  ~LauncherChannel() {
+    StopPoll(socket_poll_);
+    StopPoll(process_poll_);
+  }
+
  private:
   int Start(Napi::Env env, const std::string& executable, const std::vector<std::string>& arguments) {
     int ends[2];

@@ -189,13 +189,14 @@ class Build {
       : context_(context), id_(id), order_(order), prepared_(prepared), stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
-    Result<OpenedMounts> mounts = OpenJailMounts(context_.root, prepared_, order_.spec);
+    Result<OpenedMounts> opened = OpenJailMounts(context_.root, prepared_, order_.spec);
     stopwatch_.Lap("open-inputs");
-    if (!mounts.ok()) {
-      ending_ = {Ending::Kind::kSetupFailed, 0, mounts.failure()};
+    if (!opened.ok()) {
+      ending_ = {Ending::Kind::kSetupFailed, 0, opened.failure()};
       return;
     }
-    const Plan finish = MakeFinishPlan(order_.spec, mounts->mounts, log.write_end.get(), first_private);
+    opened_ = *std::move(opened);
+    const Plan finish = MakeFinishPlan(order_.spec, opened_.mounts, log.write_end.get(), first_private);
     stopwatch_.Lap("make-plan");
     const uint64_t start = NowMicroseconds();
     prepared_.jail->Release(finish);
@@ -206,7 +207,6 @@ class Build {
     prepared_.jail->Wait(info, usage_);
     wall_microseconds_ = NowMicroseconds() - start;
     ending_ = DescribeEnding(*prepared_.jail, info, context_.running.IsCancelled(id_) ? Ending::Kind::kCancelled : reason);
-    mounts->owned.clear();
     stopwatch_.Lap("wait");
   }
 
@@ -236,6 +236,7 @@ class Build {
   uint64_t id_;
   const BuildOrder& order_;
   PreparedJail& prepared_;
+  OpenedMounts opened_;  // closed when the answer has been sent
   Stopwatch stopwatch_;  // begun when the order was taken up
   Ending ending_;
   struct rusage usage_{};
@@ -304,10 +305,11 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     return context.channel.SendFailure(message.id, prepared.failure());
   }
   context.running.SetJail(message.id, *prepared->jail);
-  Build build(context, message.id, *order, *prepared, std::move(stopwatch));
-  build.Run(log, first_private);
-  build.Answer();
-
+  {
+    Build build(context, message.id, *order, *prepared, std::move(stopwatch));
+    build.Run(log, first_private);
+    build.Answer();
+  }
   context.running.Remove(message.id);
   UniqueFd mounts = prepared->jail->TakeMountNamespace();
   prepared->jail.reset();
