@@ -8,11 +8,14 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+const idleMs = 30_000;
+
 export class Checkpoints implements AsyncDisposable {
   readonly #files: readonly string[];
   readonly #waiting = new Map<number, Waiter>();
   #worker: Worker | undefined;
   #nextId = 1;
+  #idle: NodeJS.Timeout | undefined;
 
   /** The database files. */
   constructor(files: readonly string[]) {
@@ -21,6 +24,7 @@ export class Checkpoints implements AsyncDisposable {
 
   /** Resolves when all that was committed before the call is on disk. Throws STORE_DATABASE_UNUSABLE, STORE_DISK_FULL. */
   makeDurable(): Promise<void> {
+    clearTimeout(this.#idle);
     this.#worker ??= this.#start();
     const request: CheckpointRequest = { id: this.#nextId++ };
     return new Promise((resolve, reject) => {
@@ -31,6 +35,7 @@ export class Checkpoints implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#idle);
     await this.#worker?.terminate();
   }
 
@@ -44,7 +49,7 @@ export class Checkpoints implements AsyncDisposable {
     worker.on("message", ({ id, error }: CheckpointAnswer) => {
       const waiter = this.#waiting.get(id);
       this.#waiting.delete(id);
-      if (this.#waiting.size === 0) worker.unref();
+      if (this.#waiting.size === 0) this.#rest(worker);
       if (error === undefined) waiter?.resolve();
       else waiter?.reject(this.#failure(error.message, error.code));
     });
@@ -52,6 +57,15 @@ export class Checkpoints implements AsyncDisposable {
     worker.on("exit", () => this.#end(worker, "its checkpoint thread has ended"));
     worker.unref();
     return worker;
+  }
+
+  /** A thread holds some 16 MiB: one that nobody has asked for a while is ended. */
+  #rest(worker: Worker): void {
+    worker.unref();
+    this.#idle = setTimeout(() => {
+      if (this.#worker === worker) this.#worker = undefined;
+      void worker.terminate();
+    }, idleMs).unref();
   }
 
   /** The next request starts another one. */

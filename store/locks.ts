@@ -29,10 +29,7 @@ export async function lockStore(file: string, stateDirectory: string): Promise<O
     throw new StoreError("STORE_IN_USE", { stateDirectory, pid: readOwners(file).get("daemon")?.pid ?? null });
   try {
     const launcher = readOwners(file).get("launcher");
-    if (launcher !== undefined) {
-      killProcess(launcher.pid, launcher.startTime);
-      await waitForProcessEnd(launcher.pid, launcher.startTime);
-    }
+    if (launcher !== undefined) await endProcess(launcher);
     const owners = new Map<string, Process>();
     const name = (role: string, pid: number) => {
       owners.set(role, { pid, startTime: processStartTime(pid) ?? "" });
@@ -113,6 +110,26 @@ export class LockSet implements Disposable {
   [Symbol.dispose](): void {
     for (const lock of this.#locks) lock[Symbol.dispose]();
     this.#locks = [];
+  }
+}
+
+/**
+ * Resolves when it and, as it is the first of a pid namespace, all of its jails are gone. A launcher that runs as root
+ * cannot be killed by a daemon that does not; it ends by itself, since its daemon has.
+ */
+async function endProcess({ pid, startTime }: Process): Promise<void> {
+  const passOver = (error: unknown, ...names: readonly string[]) => {
+    if (!names.includes(errnoNameOf(error))) throw error;
+  };
+  try {
+    killProcess(pid, startTime);
+  } catch (error) {
+    passOver(error, "EPERM", "EINVAL");
+  }
+  try {
+    await waitForProcessEnd(pid, startTime);
+  } catch (error) {
+    passOver(error, "EINVAL"); // pidfd_open's word for a process that is just being reaped
   }
 }
 

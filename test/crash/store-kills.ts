@@ -33,7 +33,7 @@ export async function killAgainAndAgain(options: {
   await using temporary = new TemporaryStore();
   for (let run = 0; run < options.runs; ++run) {
     const place = places[run % places.length] ?? "any-moment";
-    const nth = place.startsWith("open:") ? 1 : 1 + Math.floor(random() * 3);
+    const nth = place.startsWith("open:") ? 1 : 1 + Math.floor(random() * 2);
     const seed = Math.floor(random() * 1e9);
     const delayMs = Math.floor(random() * 150);
     if (await runAndKill([temporary.root, writer, place, String(nth), String(seed)], delayMs))

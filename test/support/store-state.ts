@@ -27,6 +27,7 @@ const kinds: readonly WorkKind[] = [
   "root",
   "unroot",
   "collect",
+  "collect",
   "barrier",
   "log",
 ];

@@ -1,5 +1,5 @@
 /** What goes out: archives, listings, single files; and what is said of paths that are not there or damaged. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -57,8 +57,7 @@ test("a path that is not valid and one whose files are gone have codes of their 
   await expect(collect(readFile(store, missing, ""))).rejects.toMatchObject({ code: "STORE_PATH_NOT_VALID" });
 
   const { path } = await addSource(store, "tree", source, inPieces(tree));
-  chmodSync(store.layout.realPath(path), 0o755);
-  rmSync(store.layout.realPath(path), { recursive: true });
+  await store.writer.remove([path]);
   await expect(collect(readNar(store, path))).rejects.toMatchObject({ code: "STORE_PATH_DAMAGED" });
   await expect(readListing(store, path)).rejects.toMatchObject({ code: "STORE_PATH_DAMAGED" });
   expect([...store.leases.paths()]).toEqual([]);
