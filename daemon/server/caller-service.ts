@@ -30,6 +30,13 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import { ServerError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 
+export interface RunningBuild {
+  readonly recordId: string;
+  readonly drvPath: StorePath;
+  /** Resolved when there is a log, or will never be one. */
+  readonly hasSpoken: PromiseWithResolvers<void>;
+}
+
 /** What all callers share. */
 export interface ServiceCore {
   readonly store: Store;
@@ -40,7 +47,7 @@ export interface ServiceCore {
   readonly startedAtMs: number;
   readonly maxJobs: number;
   readonly connections: number;
-  isBuilding(recordId: string): boolean;
+  findRunningBuild(recordId: string): RunningBuild | undefined;
   noteEvent(event: BuildEvent): void;
   shutdown(drainMs: number): void;
 }
@@ -165,8 +172,10 @@ export class CallerService implements Service {
   }
 
   async *readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): AsyncGenerator<Uint8Array> {
-    if (!this.#core.isBuilding(recordId) && this.#store.records.find(recordId) === undefined)
+    const running = this.#core.findRunningBuild(recordId);
+    if (running === undefined && this.#store.records.find(recordId) === undefined)
       throw new ServerError("BUILD_RECORD_NOT_FOUND", { recordId });
+    if (options?.follow === true) await untilAborted(running?.hasSpoken.promise, options.signal);
     yield* this.#store.logs.readLog(recordId, { follow: options?.follow === true, ...signalOf(options) });
   }
 
@@ -210,6 +219,19 @@ export class CallerService implements Service {
 
   #addOptions(options?: Cancellable) {
     return { leaseOwner: this.#owner, ...signalOf(options) };
+  }
+}
+
+async function untilAborted(promise: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
+  if (promise === undefined || signal === undefined) return promise;
+  const aborted = Promise.withResolvers<void>();
+  const onAbort = () => aborted.resolve();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (!signal.aborted) await Promise.race([promise, aborted.promise]);
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 

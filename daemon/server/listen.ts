@@ -66,11 +66,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     renameSync(made, place);
   } catch (error) {
     server.close();
+    if (workshop !== undefined) rmSync(workshop, { recursive: true, force: true });
     closeSync(directory);
     throw error instanceof ServerError ? error : unusable(error);
-  } finally {
-    if (workshop !== undefined) rmSync(workshop, { recursive: true, force: true });
   }
+  rmSync(workshop, { recursive: true, force: true });
 
   const { ino, dev } = lstatSync(place);
   const isOurs = () => {

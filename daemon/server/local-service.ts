@@ -12,7 +12,7 @@ import type { BuildEvent } from "../api/events.ts";
 import type { Caller, Service, Status } from "../api/service.ts";
 import { defaultStoreDirectory } from "../api/socket-place.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
-import { CallerService, type ServiceCore } from "./caller-service.ts";
+import { CallerService, type RunningBuild, type ServiceCore } from "./caller-service.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
 
 export interface LocalOptions {
@@ -111,7 +111,8 @@ class Local implements LocalService, ServiceCore {
   readonly maxJobs: number;
   readonly log: Logger;
   readonly #options: LocalServiceOptions;
-  readonly #building = new Set<string>();
+  /** By the id of its record; there are never more than run at once. */
+  readonly #building = new Map<string, RunningBuild>();
 
   constructor(store: Store, launcher: Launcher, options: LocalServiceOptions & { readonly maxJobs: number }) {
     this.store = store;
@@ -148,14 +149,21 @@ class Local implements LocalService, ServiceCore {
   }
 
   /** A build has its record from its end on; until then its log can be asked for by the id in its events. */
-  isBuilding(recordId: string): boolean {
-    return this.#building.has(recordId);
+  findRunningBuild(recordId: string): RunningBuild | undefined {
+    return this.#building.get(recordId);
   }
 
   noteEvent(event: BuildEvent): void {
-    if (event.kind === "build-started") this.#building.add(event.recordId);
-    else if (event.kind === "build-finished" && event.result.recordId !== undefined)
-      this.#building.delete(event.result.recordId);
+    if (event.kind === "build-started") {
+      const { recordId, drvPath } = event;
+      this.#building.set(recordId, { recordId, drvPath, hasSpoken: Promise.withResolvers() });
+    } else if (event.kind === "build-log" || event.kind === "build-finished") {
+      for (const build of this.#building.values()) {
+        if (build.drvPath !== event.drvPath) continue;
+        build.hasSpoken.resolve();
+        if (event.kind === "build-finished") this.#building.delete(build.recordId);
+      }
+    }
   }
 
   forCaller(caller: Caller, leaseOwner: string): Service {

@@ -1,0 +1,103 @@
+/** Random values of any schema of daemon/api/wire-values.ts, as our own types have them. */
+import fc, { type Arbitrary } from "fast-check";
+import type { z } from "zod";
+import type { Schema } from "../../daemon/api/schema-definition.ts";
+import { wireForms } from "../../daemon/api/wire-values.ts";
+import { hashBytes, makeSha256 } from "../../derivations/hash.ts";
+import { parseStoreDirectory, parseStorePath } from "../../derivations/store-path.ts";
+
+const objectName = fc.stringMatching(/^[a-z0-9][0-9a-zA-Z+._?=-]{0,20}$/);
+const storePath = fc
+  .tuple(fc.stringMatching(/^[0-9abcdfghijklmnpqrsvwxyz]{32}$/), objectName)
+  .map(([hash, name]) => parseStorePath(`${hash}-${name}`));
+const bytes = fc.uint8Array({ maxLength: 40 });
+const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
+
+/** By the names of wire-values' forms. */
+const byForm: Readonly<Record<string, Arbitrary<unknown>>> = {
+  "store path": storePath,
+  "store directory": fc.constantFrom("/cloister/store", "/gnu/store").map(parseStoreDirectory),
+  "client path": fc.stringMatching(/^\/[a-z/]{0,30}$/),
+  name: objectName,
+  bytes,
+  size: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  count: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+  sha256: digest.map(makeSha256),
+  "content address": fc
+    .tuple(fc.constantFrom("flat" as const, "recursive" as const), digest)
+    .map(([method, data]) => ({ method, hash: hashBytes("sha256", data) })),
+  "store paths": fc.array(storePath, { maxLength: 5 }).map((paths) => new Set(paths)),
+  "hash part": fc.stringMatching(/^[0-9abcdfghijklmnpqrsvwxyz]{32}$/),
+};
+
+export function arbitraryOf(schema: z.ZodType, depth = 0): Arbitrary<unknown> {
+  const form = wireForms.get(schema);
+  const known = form && byForm[form.name];
+  if (known !== undefined) return known;
+  const { def } = schema as unknown as Schema;
+  if (form?.name === "dictionary") return dictionary(schema, depth);
+  switch (def.type) {
+    case "object":
+      return fields(def.shape, depth);
+    case "array":
+      return fc.array(arbitraryOf(def.element, depth + 1), { maxLength: depth > 4 ? 0 : 4 });
+    case "tuple":
+      return fc.tuple(...def.items.map((item) => arbitraryOf(item, depth + 1)));
+    case "union": // past some depth only what holds nothing
+      return fc.oneof(
+        ...(depth > 4 ? def.options.slice(0, 1) : def.options).map((option) => arbitraryOf(option, depth + 1)),
+      );
+    case "nullable":
+      return fc.option(arbitraryOf(def.innerType, depth));
+    case "optional":
+      return arbitraryOf(def.innerType, depth);
+    case "literal":
+      return fc.constantFrom(...def.values);
+    case "enum":
+      return fc.constantFrom(...Object.values(def.entries));
+    case "pipe": // an error's data: the one codec of a map
+      return fc.record({
+        code: fc.string(),
+        message: fc.string(),
+        hint: fc.string(),
+        details: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.oneof(fc.string(), fc.nat(), bytes)),
+      });
+    case "string":
+      return fc.string();
+    case "boolean":
+      return fc.boolean();
+    case "number":
+      return def.format === "safeint"
+        ? fc.nat()
+        : fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0); // msgpack has no -0 among its integers
+    case "null":
+      return fc.constant(null);
+    default:
+      throw new Error(`no values are known of a schema of the type ${def.type}`);
+  }
+}
+
+function fields(shape: Readonly<Record<string, z.ZodType>>, depth: number): Arbitrary<unknown> {
+  const names = Object.keys(shape);
+  const required = names.filter((name) => (shape[name] as unknown as Schema).def.type !== "optional");
+  const model = Object.fromEntries(names.map((name) => [name, arbitraryOf(shape[name] as z.ZodType, depth + 1)]));
+  return fc.record(model, { requiredKeys: required, noNullPrototype: true });
+}
+
+/** Keys are others' words, also those that an object has of its own. */
+function dictionary(schema: z.ZodType, depth: number): Arbitrary<unknown> {
+  const pipe = (schema as unknown as Schema).def;
+  if (pipe.type !== "pipe") throw new Error("a dictionary is a codec");
+  const list = (pipe.in as unknown as Schema).def;
+  if (list.type !== "array") throw new Error("a dictionary is a list of pairs");
+  const pair = (list.element as unknown as Schema).def;
+  if (pair.type !== "tuple") throw new Error("a dictionary is a list of pairs");
+  const key = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom("__proto__", "constructor", "toString"));
+  return fc
+    .array(fc.tuple(key, arbitraryOf(pair.items[1] as z.ZodType, depth + 2)), { maxLength: depth > 4 ? 0 : 3 })
+    .map((pairs) => {
+      const record: Record<string, unknown> = Object.create(null);
+      for (const [name, value] of pairs) record[name] = value;
+      return record;
+    });
+}

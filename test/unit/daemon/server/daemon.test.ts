@@ -1,0 +1,101 @@
+import { existsSync } from "node:fs";
+import { expect, test } from "vitest";
+import { LocalBuilds, options } from "../../../support/local-builds.ts";
+import { TestDaemon } from "../../../support/test-daemon.ts";
+
+const endless = "while :; do :; done";
+
+test("one connection more than may be: DAEMON_FULL, and room again when one has closed", async () => {
+  await using daemon = await TestDaemon.start({ maxConnections: 2 });
+  const first = await daemon.connect();
+  await using _second = await daemon.connect();
+  await expect(daemon.connect()).rejects.toMatchObject({ code: "DAEMON_FULL", details: { limit: 2 } });
+  await first[Symbol.asyncDispose]();
+  await expect.poll(() => daemon.daemon.connections).toBeLessThan(2);
+  await using third = await daemon.connect();
+  expect((await third.status()).connections).toBe(2);
+});
+
+test("who is not allowed: CALLER_NOT_ALLOWED", async () => {
+  await using daemon = await TestDaemon.start({ trust: { allowedUids: new Set(), trustedUids: new Set() } });
+  await expect(daemon.connect()).rejects.toMatchObject({
+    code: "CALLER_NOT_ALLOWED",
+    details: { uid: process.getuid?.() },
+  });
+});
+
+test("who is not trusted is told so: OPERATION_NOT_ALLOWED, and has to prove what is added", async () => {
+  await using daemon = await TestDaemon.start({ trust: { allowedUids: "all", trustedUids: new Set() } });
+  await using client = await daemon.connect();
+  expect(client.trusted).toBe(false);
+  await expect(client.shutdown({ drainMs: 0 })).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
+  const path = await client.addText("mine", Buffer.from("mine"), []);
+  const info = await client.queryPathInfo(path);
+  const { contentAddress: _, ...unproven } = info as NonNullable<typeof info>;
+  const other = { ...unproven, path: `${"0".repeat(32)}-other` as typeof path };
+  await expect(client.addNar(other, client.readNar(path))).rejects.toMatchObject({ code: "STORE_PATH_UNPROVEN" });
+});
+
+test("nobody there any more: it ends, and the next one finds no socket", async () => {
+  await using daemon = await TestDaemon.start({ idleExitMs: 50 });
+  const client = await daemon.connect();
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  expect((await client.status()).pid).toBe(process.pid); // idle only without connections
+  await client[Symbol.asyncDispose]();
+  await daemon.daemon.stopped;
+  expect(existsSync(daemon.socket)).toBe(false);
+  await expect(daemon.connect()).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("shutdown: what runs may end, new work is refused: DAEMON_STOPPING", async () => {
+  await using daemon = await TestDaemon.start();
+  await using client = await daemon.connect();
+  const builds = await LocalBuilds.over(client, daemon.root);
+  const slow = await builds.derive({
+    name: "slow",
+    script: "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done > $out",
+  });
+  const started = Promise.withResolvers<void>();
+  const building = client.build([slow.target], {
+    ...options,
+    onEvent: (event) => event.kind === "build-started" && started.resolve(),
+  });
+  await started.promise;
+  await client.shutdown({ drainMs: 50_000 });
+  await expect(client.addText("late", Buffer.from(""), [])).rejects.toMatchObject({ code: "DAEMON_STOPPING" });
+  expect(await building).toMatchObject([{ status: "built" }]);
+  await daemon.daemon.stopped;
+});
+
+test("shutdown without time cancels what runs", async () => {
+  await using daemon = await TestDaemon.start();
+  await using client = await daemon.connect();
+  const builds = await LocalBuilds.over(client, daemon.root);
+  const derived = await builds.derive({ name: "endless", script: endless });
+  const building = client.build([derived.target], {
+    ...options,
+    onEvent: (event) => event.kind === "build-started" && void client.shutdown({ drainMs: 0 }),
+  });
+  const [result] = await building;
+  expect(result).toMatchObject({ status: "cancelled", error: { code: "BUILD_CANCELLED" } });
+  await daemon.daemon.stopped;
+});
+
+test("a client that vanishes takes its build with it, and nobody else's", async () => {
+  await using daemon = await TestDaemon.start();
+  const vanishing = await daemon.connect();
+  await using staying = await daemon.connect();
+  const builds = await LocalBuilds.over(staying, daemon.root);
+  const derived = await builds.derive({ name: "endless", script: endless });
+  const started = Promise.withResolvers<void>();
+  const building = vanishing.build([derived.target], {
+    ...options,
+    onEvent: (event) => event.kind === "build-started" && started.resolve(),
+  });
+  const gone = expect(building).rejects.toMatchObject({ code: "DAEMON_GONE" });
+  await started.promise;
+  await vanishing[Symbol.asyncDispose]();
+  await gone;
+  await expect.poll(async () => (await staying.status()).runningBuilds).toBe(0);
+  expect((await builds.build({ name: "after", script: "echo fine > $out" })).result.status).toBe("built");
+});
