@@ -50,8 +50,10 @@ export class GoalEvents {
     try {
       await this.#replay(listener, this.#logBytes);
     } finally {
-      for (const event of queue) listener(event);
-      if (this.#listeners.has(listener)) this.#listeners.set(listener, undefined);
+      if (this.#listeners.has(listener)) {
+        for (const event of queue) listener(event);
+        this.#listeners.set(listener, undefined);
+      }
     }
   }
 
