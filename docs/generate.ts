@@ -1,11 +1,12 @@
 /**
- * Writes docs/errors.md from the error tables of all folders and docs/protocol.md from the tables of messages and
- * requests. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
+ * Writes docs/errors.md from the error tables of all folders, docs/protocol.md from the tables of messages and
+ * requests, and docs/json.md from the schemas of the command line. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorsPage } from "./generate-errors.ts";
+import { jsonPage } from "./generate-json.ts";
 import { protocolPage } from "./generate-protocol.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
@@ -13,6 +14,7 @@ const isCheck = process.argv.includes("--check");
 
 const pages: Readonly<Record<string, string>> = {
   "errors.md": await errorsPage(errorTables()),
+  "json.md": jsonPage(),
   "protocol.md": protocolPage(),
 };
 

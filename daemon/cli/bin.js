@@ -3,6 +3,15 @@
 import { continueUnderThisNode } from "../../sandbox-native/pinned-node.mjs";
 
 if (await continueUnderThisNode(import.meta.url)) {
-  const { main } = await import("../../dist/daemon/cli/main.js");
-  process.exitCode = await main(process.argv.slice(2));
+  const [command, ...rest] = process.argv.slice(2);
+  // `cloister daemon` becomes `cloisterd`; with a verb, or when help is asked for, it is a command like the others.
+  const isDaemon = command === "daemon" && (rest[0] ?? "-").startsWith("-") && !rest.some(isHelp);
+  const { main } = isDaemon
+    ? await import("../../dist/daemon/server/main.js")
+    : await import("../../dist/daemon/cli/main.js");
+  process.exitCode = await main(isDaemon ? rest : process.argv.slice(2));
+}
+
+function isHelp(argument) {
+  return argument === "-h" || argument === "--help";
 }

@@ -1,22 +1,27 @@
 /** A build as a person follows it: the plan first, then a line when something starts or ends, then what failed and why. */
 import type { BuildResult } from "../../derivations/build-result.ts";
+import type { ErrorData } from "../../derivations/error.ts";
 import type { BuildEvent } from "../api/events.ts";
+import type { Status } from "../api/service.ts";
 import type { Context } from "./context.ts";
+import { printHeadline } from "./failure.ts";
 import { cleanLines, cleanLogLine, cleanText } from "./terminal.ts";
 import { count, printDuration } from "./units.ts";
 
 export class BuildProgress {
   readonly #context: Context;
   readonly #showLogs: boolean;
+  readonly #status: Status;
   /** The unfinished last line of each running build's log, while logs are shown. */
   readonly #partial = new Map<string, Uint8Array>();
   readonly #failures: (BuildEvent & { kind: "build-finished" })[] = [];
   #planned = 0;
   #finished = 0;
 
-  constructor(context: Context, options: { showLogs: boolean }) {
+  constructor(context: Context, options: { showLogs: boolean; status: Status }) {
     this.#context = context;
     this.#showLogs = options.showLogs;
+    this.#status = options.status;
   }
 
   show(event: BuildEvent): void {
@@ -67,19 +72,35 @@ export class BuildProgress {
   #showCause(failure: BuildEvent & { kind: "build-finished" }): void {
     const { paint } = this.#context;
     const { error, recordId } = failure.result;
-    const lines = [
-      "",
-      `${paint.red(paint.bold("error:"))} ${cleanLines(error?.message ?? `${failure.name} failed`)} ${paint.dim(`[${error?.code ?? "BUILD_FAILED"}]`)}`,
-    ];
-    if (failure.lastLogLines.length > 0) {
+    const lines = ["", printHeadline(error ?? { code: "INTERNAL", message: `${failure.name} failed` }, paint)];
+    if (failure.lastLogLines.length > 0 && !this.#showLogs) {
       lines.push(paint.dim(`  last ${count(failure.lastLogLines.length, "line")} of its log:`));
       const options = { colours: this.#context.colours };
       for (const line of failure.lastLogLines) lines.push(`  ${paint.dim("│")} ${cleanLogLine(line, options)}`);
     }
-    if (recordId !== undefined && failure.lastLogLines.length > 0)
-      lines.push(`  the whole log: ${paint.bold(`cloister log ${recordId}`)}`);
     if (error !== undefined && error.hint !== "") lines.push(`${paint.bold("hint:")} ${cleanLines(error.hint)}`);
+    for (const [what, command] of this.#nextCommands(failure, recordId))
+      lines.push(`  ${paint.dim(`${what}:`)} ${paint.bold(command)}`);
     for (const line of lines) this.#context.say(line);
+  }
+
+  #nextCommands(failure: BuildEvent & { kind: "build-finished" }, recordId: string | undefined): [string, string][] {
+    const commands: [string, string][] = [];
+    const { code, details } = failure.result.error ?? {};
+    if (code === "BUILD_NOT_DETERMINISTIC") commands.push(["to compare them", this.#compareCommand(details)]);
+    if (recordId !== undefined) {
+      // Most hints name it already.
+      if (!failure.result.error?.hint.includes(recordId)) commands.push(["the whole log", `cloister log ${recordId}`]);
+      commands.push(["its environment and inputs", `cloister log ${recordId} --record`]);
+    }
+    return commands;
+  }
+
+  /** Where both outputs lie on this machine: the paths in the error are those that builders see. */
+  #compareCommand(details: ErrorData["details"] | undefined): string {
+    const { storeDirectory, realStoreDirectory } = this.#status;
+    const here = (path: unknown): string => cleanText(String(path)).replace(storeDirectory, () => realStoreDirectory);
+    return `diff -r ${here(details?.["path"])} ${here(details?.["second"])}`;
   }
 
   #showLog(name: string, bytes: Uint8Array): void {

@@ -1,6 +1,8 @@
 /** What a command is given: where it runs, where it writes, how it reaches the daemon, and when it is to stop. */
 import type { Client } from "../client/client.ts";
 import { type ConnectOptions, connect } from "../client/find-daemon.ts";
+import { writeLine } from "./output-stream.ts";
+import { printPlainJson } from "./plain-json.ts";
 import { Painter } from "./terminal.ts";
 
 export interface GlobalOptions {
@@ -45,16 +47,16 @@ export class Context implements AsyncDisposable {
 
   /** A line on stdout: results, that another program may read. */
   print(line: string): void {
-    process.stdout.write(`${line}\n`);
+    writeLine(process.stdout, line);
   }
 
   printJson(value: unknown): void {
-    process.stdout.write(`${JSON.stringify(value, plainJson, 2)}\n`);
+    this.print(printPlainJson(value));
   }
 
   /** A line on stderr: what goes on, for a person. Nothing with `--json`. */
   say(line: string): void {
-    if (!this.json) process.stderr.write(`${line}\n`);
+    if (!this.json) writeLine(process.stderr, line);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -72,16 +74,8 @@ export function connectOptions(options: GlobalOptions): ConnectOptions {
   };
 }
 
-/** A bigint as a number: JSON readers expect one, and no size of ours passes 2^53. Bytes as text, sets as lists. */
-function plainJson(_key: string, value: unknown): unknown {
-  if (typeof value === "bigint") return Number(value);
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("utf8");
-  if (value instanceof Set) return [...value];
-  return value;
-}
-
 /** Source: no-color.org; FORCE_COLOR as Node's own tools read it. */
-function wantsColours(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
+export function wantsColours(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
   if (environment["NO_COLOR"] !== undefined && environment["NO_COLOR"] !== "") return false;
   if (environment["FORCE_COLOR"] !== undefined) return environment["FORCE_COLOR"] !== "0";
   return stream.isTTY === true && environment["TERM"] !== "dumb";

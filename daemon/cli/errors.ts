@@ -2,7 +2,11 @@
 import { errorClass, row } from "../../derivations/error.ts";
 
 export const cliErrors = {
-  CLI_USAGE: row((d: { problem: string }) => d.problem, "Run `cloister --help` or `cloister COMMAND --help`"),
+  CLI_USAGE: row(
+    (d: { problem: string; command?: string; guess?: string }) => d.problem,
+    (d) =>
+      `${d.guess === undefined ? "" : `Did you mean ${d.guess}? `}\`${d.command ?? "cloister COMMAND"} --help\` shows how it is used`,
+  ),
   CLI_NUMBER_INVALID: row(
     (d: { option: string; value: string }) => `${d.option} takes a whole number, not "${d.value}"`,
     "Give a number such as 4",
@@ -26,10 +30,6 @@ export const cliErrors = {
   CLI_LOG_UNKNOWN: row(
     (d: { text: string }) => `no build is recorded for ${d.text}`,
     "Name a derivation, an output path, a build's id, or a name as in `cloister log hello-1.0`",
-  ),
-  CLI_RECORD_WITHOUT_LOG: row(
-    (d: { id: string; name: string }) => `the build ${d.id} of ${d.name} wrote nothing to its log`,
-    "Its record is in `cloister path-info --json`",
   ),
 } as const;
 

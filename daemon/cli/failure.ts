@@ -5,10 +5,16 @@ import { cleanLines, type Painter } from "./terminal.ts";
 /** Some lines: "error: …", the chain of causes, "hint: …". No line end after the last. */
 export function printFailure(error: unknown, paint: Painter): string {
   const data = errorData(error);
-  const lines = [`${paint.red(paint.bold("error:"))} ${cleanLines(data.message)} ${paint.dim(`[${data.code}]`)}`];
+  const lines = [printHeadline(data, paint)];
   for (const cause of causesOf(error)) lines.push(`${paint.dim("because:")} ${cleanLines(cause)}`);
   if (data.hint !== "") lines.push(`${paint.bold("hint:")} ${cleanLines(data.hint)}`);
   return lines.join("\n");
+}
+
+/** "error: what failed [CODE]", and the further lines of a message that has some. */
+export function printHeadline(error: Pick<ErrorData, "code" | "message">, paint: Painter): string {
+  const [first = "", ...rest] = cleanLines(error.message).split("\n");
+  return [`${paint.red(paint.bold("error:"))} ${first} ${paint.dim(`[${error.code}]`)}`, ...rest].join("\n");
 }
 
 /** The same for a program: what `--json` prints on stdout when a command failed. */

@@ -3,20 +3,54 @@ import { z } from "zod";
 import type { BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import { printContentAddress } from "../../derivations/content-address.ts";
-import { printHash } from "../../derivations/hash.ts";
+import { parseHash, printHash } from "../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { GcResult, PathDetails, Root, Status } from "../api/service.ts";
 import { realPathOf } from "./store-path-argument.ts";
 
-const path = z.string().describe("logical store path, the same on every machine");
+const path = z.string().meta({ id: "StorePath", description: "logical, the same on every machine" });
 const realPath = z.string().describe("where it lies on this machine");
-const place = z.object({ path, realPath });
-const error = z.object({
-  code: z.string(),
-  message: z.string(),
-  hint: z.string(),
-  details: z.record(z.string(), z.unknown()),
-});
+const place = z.object({ path, realPath }).meta({ id: "Place" });
+const error = z
+  .object({
+    code: z.string().describe("the same in every version; see errors.md"),
+    message: z.string(),
+    hint: z.string().describe("what to do; may be empty"),
+    details: z.record(z.string(), z.unknown()).describe("what the message is made of; its fields depend on the code"),
+  })
+  .meta({ id: "Error" });
+const record = z
+  .object({
+    id: z.string(),
+    drvPath: path,
+    name: z.string(),
+    user: z.object({ uid: z.number() }).optional().describe("who asked first"),
+    status: z.enum(["building", "sealing", "done", "failed", "cancelled"]),
+    startedAtMs: z.number().describe("milliseconds since 1970"),
+    stoppedAtMs: z.number().optional().describe("absent while it runs"),
+    command: z.array(z.string()).describe("the builder and its arguments"),
+    environment: z.record(z.string(), z.string()).describe("all of it, as the builder saw it"),
+    inputs: z.array(path).describe("every path that the builder could see"),
+    world: path.optional(),
+    strength: z.enum(["range", "root", "single"]),
+    exitStatus: z.number().optional(),
+    signal: z.number().optional(),
+    error: error.optional(),
+    outputs: z
+      .record(z.string(), z.object({ path, narHash: z.string().describe("SRI"), narSize: z.number() }))
+      .describe("by id; empty unless it is done"),
+    resources: z.object({
+      cpuUserMicroseconds: z.number(),
+      cpuSystemMicroseconds: z.number(),
+      maxResidentBytes: z.number(),
+      wallMicroseconds: z.number(),
+    }),
+    logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
+  })
+  .meta({ id: "Record", description: "of a build" });
+const strength = z
+  .object({ ok: z.boolean(), why: z.string().optional(), remedy: z.string().optional() })
+  .meta({ id: "Strength" });
 
 export const jsonOutputs = {
   build: z.object({
@@ -49,19 +83,36 @@ export const jsonOutputs = {
         signatures: z.array(z.string()),
         closureBytes: z.number(),
         closurePaths: z.number(),
-        record: z.record(z.string(), z.unknown()).optional().describe("the build that made it"),
+        record: record.optional().describe("the build that made it, if cloister did"),
       }),
     ),
   }),
-  log: z.object({ record: z.record(z.string(), z.unknown()), log: z.string() }),
+  ls: z
+    .record(z.string(), z.unknown())
+    .describe("a NAR listing as Nix writes it: `type`, and `entries`, `size`, `executable`, `narOffset` or `target`"),
+  log: z.object({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
   gc: z.object({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
   roots: z.object({
     roots: z.array(
       z.object({ kind: z.enum(["permanent", "indirect", "lease"]), from: z.string(), path, unreadable: z.boolean() }),
     ),
   }),
+  "roots add": z.object({ name: z.string(), path, realPath }),
+  "roots remove": z.object({ removed: z.string() }),
+  "world make": place,
+  "world show": z.object({
+    files: z.array(
+      z.object({
+        path: z.string(),
+        kind: z.enum(["directory", "file", "symlink", "empty-file"]),
+        why: z.string(),
+        sizeBytes: z.number(),
+      }),
+    ),
+  }),
   status: z.object({
     version: z.string(),
+    buildId: z.string().describe("of this very build of the program"),
     pid: z.number(),
     startedAtMs: z.number(),
     storeDirectory: z.string(),
@@ -74,6 +125,18 @@ export const jsonOutputs = {
     waitingBuilds: z.number(),
     connections: z.number(),
     validPaths: z.number(),
+  }),
+  "daemon stop": z.object({ stopped: z.boolean().describe("false if none ran") }),
+  doctor: z.object({
+    strengths: z.object({ range: strength, root: strength, single: strength }),
+    lines: z.array(
+      z.object({
+        name: z.string(),
+        ok: z.union([z.boolean(), z.literal("notice")]),
+        detail: z.string(),
+        remedy: z.string().optional(),
+      }),
+    ),
   }),
   error: z.object({ error }),
 } as const;
@@ -118,14 +181,31 @@ export function pathInfoJson(details: readonly PathDetails[], status: Status): J
       signatures: [...info.signatures],
       closureBytes: Number(rest.closureBytes),
       closurePaths: rest.closurePaths,
-      ...(rest.record === undefined ? {} : { record: recordJson(rest.record) }),
+      ...(rest.record === undefined ? {} : { record: recordJson(rest.record, status) }),
     })),
   };
 }
 
-/** A build record is plain data already; only its type wants loosening. */
-export function recordJson(record: BuildRecord): Record<string, unknown> {
-  return { ...record };
+/** A build record is plain data already; its paths and hashes are printed as they are everywhere else. */
+export function recordJson(record: BuildRecord, status: Status): Json<"log">["record"] {
+  const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
+  const { world, error, ...rest } = record;
+  return {
+    ...rest,
+    drvPath: full(record.drvPath),
+    command: [...record.command],
+    environment: { ...record.environment },
+    inputs: record.inputs.map(full),
+    ...(world === undefined ? {} : { world: full(world) }),
+    strength: record.strength as Json<"log">["record"]["strength"],
+    ...(error === undefined ? {} : { error: { ...error, details: { ...error.details } } }),
+    outputs: Object.fromEntries(
+      Object.entries(record.outputs).map(([id, output]) => [
+        id,
+        { ...output, path: full(output.path), narHash: printHash(parseHash(output.narHash, "sha256"), "sri") },
+      ]),
+    ),
+  };
 }
 
 export function gcJson(result: GcResult, status: Status, dryRun: boolean): Json<"gc"> {

@@ -15,24 +15,35 @@ import { addRootsCommand } from "./commands/roots.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addWorldCommand } from "./commands/world.ts";
 import type { GlobalOptions } from "./context.ts";
-import { type CommandAction, type ExitStatus, runCommand } from "./run-command.ts";
+import { tolerateGoneReaders } from "./output-stream.ts";
+import { type CommandAction, type ExitStatus, reportFailure, runCommand } from "./run-command.ts";
+import { usageError } from "./usage.ts";
 
 /** What a command file needs to hang itself into the program: its action runs with the global options applied. */
 export type Action = (command: Command, action: CommandAction) => Promise<void>;
 
 /** Runs the command line; resolves to the exit status. `arguments_` is without the program's own name. */
 export async function main(arguments_: readonly string[]): Promise<number> {
+  tolerateGoneReaders();
   let status: ExitStatus = 0;
   const program = makeProgram(async (command, action) => {
     status = await runCommand(command.optsWithGlobals<GlobalOptions>(), action);
   });
+  let wrong: unknown;
+  for (const command of [program, ...allCommands(program)])
+    command.configureOutput({ outputError: (text) => (wrong = usageError(command, text)) });
+  if (arguments_.length === 0) {
+    program.outputHelp();
+    return 0;
+  }
   try {
     await program.parseAsync(arguments_, { from: "user" });
     return status;
   } catch (error) {
     // Help and version are "errors" of commander with status 0; everything else that it finds is wrong usage.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
+    if (!(error instanceof CommanderError)) throw error;
+    if (wrong !== undefined) return reportFailure(wrong, { json: arguments_.includes("--json") });
+    return error.exitCode === 0 ? 0 : 2;
   }
 }
 
@@ -41,7 +52,7 @@ export function makeProgram(run: Action): Command {
     .description("A hermetic build daemon: builds each run in a jail of their own, from declared inputs alone.")
     .version(thisProgram().version, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
-    .showHelpAfterError("(add --help to see how it is used)")
+    .helpCommand("help [command]", "show help for a command")
     .option("--socket <path>", "the daemon's socket (CLOISTER_SOCKET)")
     .option("--root <directory>", "physical root of the store (CLOISTER_ROOT)")
     .option("--store-dir <directory>", "logical store directory (CLOISTER_STORE_DIR)")
@@ -62,10 +73,8 @@ export function makeProgram(run: Action): Command {
     command
       .exitOverride()
       .helpOption("-h, --help", "show help")
-      .showHelpAfterError("(add --help to see how it is used)");
-  program.action(() => {
-    program.outputHelp();
-  });
+      .helpCommand(false)
+      .configureHelp({ showGlobalOptions: true });
   return program;
 }
 

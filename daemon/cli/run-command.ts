@@ -1,7 +1,10 @@
 /** Runs one command: its context, Ctrl-C, its errors as a person or a program wants them, and its exit status. */
 import { CloisterError } from "../../derivations/error.ts";
-import { Context, type GlobalOptions } from "./context.ts";
+import { Context, type GlobalOptions, wantsColours } from "./context.ts";
 import { errorData, printFailure } from "./failure.ts";
+import { writeLine } from "./output-stream.ts";
+import { printPlainJson } from "./plain-json.ts";
+import { Painter } from "./terminal.ts";
 
 /** 0 done, 1 the build or operation failed, 2 wrong usage, 130 interrupted. */
 export type ExitStatus = 0 | 1 | 2 | 130;
@@ -10,7 +13,7 @@ export type CommandAction = (context: Context) => Promise<ExitStatus | undefined
 
 export async function runCommand(options: GlobalOptions, action: CommandAction): Promise<ExitStatus> {
   const interruption = new AbortController();
-  using _handler = onInterrupt(interruption);
+  using _handler = onInterrupt(interruption, { quiet: options.json === true });
   try {
     await using context = new Context(options, {
       cwd: process.cwd(),
@@ -24,23 +27,29 @@ export async function runCommand(options: GlobalOptions, action: CommandAction):
         context.say("interrupted: what was cancelled left nothing behind");
         return 130;
       }
-      if (context.json) context.printJson({ error: errorData(error) });
-      else process.stderr.write(`${printFailure(error, context.paint)}\n`);
-      if (isOurFault(error) && process.env["CLOISTER_DEBUG"] === "1") process.stderr.write(`${stackOf(error)}\n`);
-      return isUsage(error) ? 2 : 1;
+      return reportFailure(error, context);
     }
   } catch (error) {
     // Closing the connection failed after the work was done: said, but it does not undo what was done.
-    process.stderr.write(`warning: ${error instanceof Error ? error.message : String(error)}\n`);
+    writeLine(process.stderr, `warning: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   }
 }
 
+/** Says what failed, for a person on stderr or for a program on stdout, and gives the exit status for it. */
+export function reportFailure(error: unknown, options: { readonly json: boolean }): ExitStatus {
+  const paint = new Painter({ colours: wantsColours(process.stderr, process.env) });
+  if (options.json) writeLine(process.stdout, printPlainJson({ error: errorData(error) }));
+  else writeLine(process.stderr, printFailure(error, paint));
+  if (isOurFault(error) && process.env["CLOISTER_DEBUG"] === "1") writeLine(process.stderr, stackOf(error));
+  return isUsage(error) ? 2 : 1;
+}
+
 /** The first Ctrl-C cancels, the second leaves at once: the daemon then cancels what nobody waits for any more. */
-function onInterrupt(interruption: AbortController): Disposable {
+function onInterrupt(interruption: AbortController, { quiet }: { quiet: boolean }): Disposable {
   const handler = (signal: NodeJS.Signals): void => {
     if (interruption.signal.aborted) process.exit(130);
-    if (signal === "SIGINT") process.stderr.write("cancelling (Ctrl-C again to leave at once)\n");
+    if (signal === "SIGINT" && !quiet) writeLine(process.stderr, "cancelling (Ctrl-C again to leave at once)");
     interruption.abort();
   };
   process.on("SIGINT", handler);

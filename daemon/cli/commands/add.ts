@@ -44,6 +44,6 @@ function assertReadable(path: string): void {
     if (!lstatSync(path).isSymbolicLink()) accessSync(path, constants.R_OK);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : "permission denied";
-    throw new CliError("CLI_FILE_UNREADABLE", { path, reason }, { cause: error });
+    throw new CliError("CLI_FILE_UNREADABLE", { path, reason });
   }
 }

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { BuildResult } from "../../../derivations/build-result.ts";
+import type { StorePath } from "../../../derivations/store-path.ts";
 import type { Service, Status } from "../../api/service.ts";
 import { BuildProgress, exitStatusOf } from "../build-progress.ts";
 import type { Context } from "../context.ts";
@@ -60,7 +61,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
   const derived = await resolveTargets(context, service, status, targets);
 
   const buildOnce = async (mode: "normal" | "check"): Promise<readonly BuildResult[]> => {
-    const progress = new BuildProgress(context, { showLogs: options.log === true });
+    const progress = new BuildProgress(context, { showLogs: options.log === true, status });
     const results = await service.build(derived, {
       mode,
       keepGoing: options.keepGoing === true,
@@ -94,7 +95,7 @@ async function link(
 ): Promise<readonly string[]> {
   const links: string[] = [];
   for (const [index, result] of results.entries())
-    for (const [outputId, path] of Object.entries(result.outputs)) {
+    for (const [outputId, path] of outputsOf(result)) {
       const realPath = realPathOf(path, status);
       links.push(
         await makeOutLink(service, context.cwd, outLinkName(base, index, outputId), { outputId, path, realPath }),
@@ -103,12 +104,16 @@ async function link(
   return links;
 }
 
+/** `out` first, as people think of it. */
+function outputsOf(result: BuildResult): readonly [string, StorePath][] {
+  return Object.entries(result.outputs).sort(([left], [right]) => Number(right === "out") - Number(left === "out"));
+}
+
 function report(context: Context, status: Status, results: readonly BuildResult[], links: readonly string[]): void {
   if (context.json) {
     context.printJson(buildJson(results, status));
     return;
   }
-  for (const result of results)
-    for (const path of Object.values(result.outputs)) context.print(realPathOf(path, status));
+  for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
   for (const path of links) context.say(`${context.paint.dim("linked:")} ${path}`);
 }

@@ -1,11 +1,13 @@
-/** `cloister daemon`: without a verb the bin becomes `cloisterd` before this is reached; here are its verbs. */
+/** `cloister daemon`: without a verb bin.js becomes `cloisterd` before this is reached; here are its verbs. */
 import type { Command } from "commander";
 import { CloisterError } from "../../../derivations/error.ts";
 import type { Client } from "../../client/client.ts";
 import { connect } from "../../client/find-daemon.ts";
 import { type Context, connectOptions } from "../context.ts";
+import { CliError } from "../errors.ts";
 import type { Action } from "../main.ts";
 import { parseCount } from "../units.ts";
+import { assertNoUnknownVerb } from "../usage.ts";
 
 export function addDaemonCommand(program: Command, run: Action): void {
   const daemon = program
@@ -13,7 +15,17 @@ export function addDaemonCommand(program: Command, run: Action): void {
     .description("run the daemon in the foreground, or stop it")
     .addHelpText(
       "after",
-      "\nExample:\n  $ cloister daemon --root ~/builds      (its own options: cloisterd --help)\n  $ cloister daemon stop",
+      "\nExample:\n  $ cloister daemon --root ~/builds      (all of its options: cloisterd --help)\n  $ cloister daemon stop",
+    )
+    .allowExcessArguments()
+    .action((_options: object, command: Command) =>
+      run(command, () => {
+        assertNoUnknownVerb(command);
+        throw new CliError("CLI_USAGE", {
+          problem: "the options of a daemon come after the word daemon, as in `cloister daemon --root DIRECTORY`",
+          command: "cloisterd",
+        });
+      }),
     );
   daemon
     .command("stop")

@@ -1,6 +1,5 @@
 /** `cloister path-info`: all that the store knows of a path, and the record of the build that made it. */
 import type { Command } from "commander";
-import type { BuildRecord } from "../../../derivations/build-record.ts";
 import { printHash } from "../../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../../derivations/store-path.ts";
 import type { PathDetails, Status } from "../../api/service.ts";
@@ -8,9 +7,9 @@ import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { pathInfoJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
+import { summariseRecord } from "../record-lines.ts";
 import { parseStorePlace } from "../store-path-argument.ts";
-import { cleanText } from "../terminal.ts";
-import { count, printBytes, printDuration } from "../units.ts";
+import { count, printBytes } from "../units.ts";
 
 export function addPathInfoCommand(program: Command, run: Action): void {
   program
@@ -53,22 +52,5 @@ function printDetails(context: Context, details: PathDetails, status: Status): v
   if (info.deriver !== undefined) line("deriver", full(info.deriver));
   list("references", info.references);
   list("referrers", details.referrers);
-  if (details.record !== undefined) for (const [label, text] of recordLines(details.record)) line(label, text);
-}
-
-function recordLines(record: BuildRecord): [string, string][] {
-  const took =
-    record.stoppedAtMs === undefined
-      ? "still running"
-      : `took ${printDuration(record.stoppedAtMs - record.startedAtMs)}`;
-  const cpu = (record.resources.cpuUserMicroseconds + record.resources.cpuSystemMicroseconds) / 1000;
-  return [
-    ["built", `${new Date(record.startedAtMs).toISOString()}, ${took}, ${record.strength} strength`],
-    ["command", record.command.map(cleanText).join(" ")],
-    [
-      "used",
-      `${printDuration(cpu)} of processor time, ${printBytes(BigInt(record.resources.maxResidentBytes))} of memory`,
-    ],
-    ["build", record.id],
-  ];
+  if (details.record !== undefined) for (const [label, text] of summariseRecord(details.record)) line(label, text);
 }

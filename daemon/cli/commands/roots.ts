@@ -1,10 +1,11 @@
 /** `cloister roots`: what keeps paths alive; adding and removing permanent roots. */
 import type { Command } from "commander";
 import { printStorePath } from "../../../derivations/store-path.ts";
-import { rootsJson } from "../json-output.ts";
+import { placeJson, rootsJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
 import { parseStorePlace } from "../store-path-argument.ts";
 import { cleanText } from "../terminal.ts";
+import { assertNoUnknownVerb } from "../usage.ts";
 
 export function addRootsCommand(program: Command, run: Action): void {
   const roots = program
@@ -14,13 +15,15 @@ export function addRootsCommand(program: Command, run: Action): void {
       "after",
       "\nExample:\n  $ cloister roots\n  $ cloister roots add my-tools ./result\n  $ cloister roots remove my-tools",
     )
+    .allowExcessArguments()
     .action((_options: object, command: Command) =>
       run(command, async (context) => {
+        assertNoUnknownVerb(command);
         const service = await context.connect();
         const status = await service.status({ signal: context.signal });
         const found = await service.listRoots({ signal: context.signal });
         if (context.json) context.printJson(rootsJson(found, status));
-        else
+        else {
           for (const root of found) {
             const note = root.unreadable ? context.paintOut.yellow(" (unreadable, counts as alive)") : "";
             const kind = context.paintOut.dim(root.kind.padEnd(9));
@@ -28,6 +31,8 @@ export function addRootsCommand(program: Command, run: Action): void {
               `${kind} ${cleanText(root.from)} -> ${printStorePath(status.storeDirectory, root.path)}${note}`,
             );
           }
+          if (found.length === 0) context.say("there are no roots: `cloister gc` would delete all that is not in use");
+        }
         return 0;
       }),
     );
@@ -43,6 +48,7 @@ export function addRootsCommand(program: Command, run: Action): void {
         const status = await service.status({ signal: context.signal });
         const { path } = parseStorePlace(text, context.cwd, status);
         await service.addPermanentRoot(name, path, { signal: context.signal });
+        if (context.json) context.printJson({ name, ...placeJson(path, status) });
         context.say(`${cleanText(name)} keeps ${printStorePath(status.storeDirectory, path)}`);
         return 0;
       }),
@@ -56,6 +62,7 @@ export function addRootsCommand(program: Command, run: Action): void {
       run(command, async (context) => {
         const service = await context.connect();
         await service.removeRoot(from, { signal: context.signal });
+        if (context.json) context.printJson({ removed: from });
         context.say(`${cleanText(from)} keeps nothing any more`);
         return 0;
       }),

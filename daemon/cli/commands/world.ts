@@ -9,7 +9,10 @@ import { cleanText } from "../terminal.ts";
 import { count, printBytes } from "../units.ts";
 
 export function addWorldCommand(program: Command, run: Action): void {
-  const world = program.command("world").description("make and explain worlds: root file systems for builds");
+  const world = program
+    .command("world")
+    .description("make and explain worlds: root file systems for builds")
+    .addHelpText("after", "\nExample:\n  $ cloister world show gcc bash\n  $ cloister world make gcc bash");
   world
     .command("make")
     .description("put a slice of this machine into the store and print its path")
