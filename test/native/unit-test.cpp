@@ -1,11 +1,15 @@
 // Tests of what is easier to reach from C++ than from a test in TypeScript. Prints what failed; the status says whether.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -17,10 +21,14 @@
 
 #include "core/result.h"
 #include "core/unique-fd.h"
+#include "tree/dump.h"
 #include "tree/entry.h"
 #include "tree/hash-part-replacer.h"
-#include "tree/remove.h"
+#include "tree/nar-words.h"
 #include "tree/reference-scanner.h"
+#include "tree/remove.h"
+#include "tree/restore.h"
+#include "tree/seal.h"
 
 using namespace cloister;
 
@@ -248,6 +256,20 @@ off_t lseek(int fd, off_t offset, int from) noexcept {
   return syscall(SYS_lseek, fd, offset, from);
 }
 
+// While this is set, reads and writes give less than was asked for, and a signal comes in between.
+static bool g_is_fitful = false;
+static unsigned g_fits = 0;
+
+ssize_t read(int fd, void* data, size_t size) {
+  if (g_is_fitful && ++g_fits % 3 == 0) return errno = EINTR, -1;
+  return syscall(SYS_read, fd, data, g_is_fitful ? std::min<size_t>(size, 1 + g_fits % 50) : size);
+}
+
+ssize_t write(int fd, const void* data, size_t size) {
+  if (g_is_fitful && ++g_fits % 3 == 0) return errno = EINTR, -1;
+  return syscall(SYS_write, fd, data, g_is_fitful ? std::min<size_t>(size, 1 + g_fits % 50) : size);
+}
+
 }  // extern "C"
 
 namespace {
@@ -292,9 +314,97 @@ void TestRemoveRace() {
   Check(fstat(victim.get(), &status) == 0 && (status.st_mode & 07777) == kVictimMode, "the victim keeps its mode");
 }
 
+/// A tree with a file of `size` bytes in it, as an archive.
+std::string MakeArchive(size_t size) {
+  std::string archive;
+  AppendStrings(archive, {kNarMagic, "(", "type", "directory"});
+  AppendStrings(archive, {"entry", "(", "name", "a", "node", "(", "type", "symlink", "target", "b", ")", ")"});
+  AppendStrings(archive, {"entry", "(", "name", "b", "node", "(", "type", "regular", "contents"});
+  AppendString(archive, std::string(size, 'x'));
+  AppendStrings(archive, {")", ")", ")"});
+  return archive;
+}
+
+class Collector : public Sink {
+ public:
+  explicit Collector(size_t limit) : limit_(limit) {}
+  bool Write(const uint8_t* data, size_t size) override {
+    collected.append(reinterpret_cast<const char*>(data), size);
+    return collected.size() <= limit_;
+  }
+  std::string collected;
+
+ private:
+  size_t limit_;
+};
+
+UniqueFd FileWith(const std::string& contents) {
+  UniqueFd fd(memfd_create("archive", MFD_CLOEXEC));
+  Check(WriteAll(fd.get(), contents.data(), contents.size()) && lseek(fd.get(), 0, SEEK_SET) == 0, "a file can be made");
+  return fd;
+}
+
+void TestFitfulCalls() {
+  const TemporaryDirectory temporary;
+  const std::string archive = MakeArchive(20'000);
+  const UniqueFd source = FileWith(archive);
+  Collector collector(SIZE_MAX);
+  g_is_fitful = true;
+  const bool restored = RestoreTree(source.get(), temporary.fd(), "tree").ok();
+  const bool dumped = DumpTree(temporary.fd(), "tree", collector).ok();
+  g_is_fitful = false;
+  Check(restored && dumped && collector.collected == archive, "short reads and writes and signals change nothing");
+}
+
+void TestCancelling() {
+  const TemporaryDirectory temporary;
+  const std::string archive = MakeArchive(2'000'000);
+  const UniqueFd source = FileWith(archive);
+  const std::atomic<bool> cancelled{true};
+  RestoreOptions options;
+  options.cancelled = &cancelled;
+  auto restored = RestoreTree(source.get(), temporary.fd(), "tree", options);
+  Check(!restored && restored.failure().code == std::string_view("TREE_CANCELLED"), "a restore can be cancelled");
+  Check(!Exists(temporary.fd(), "tree"), "a cancelled restore leaves nothing");
+
+  const UniqueFd again = FileWith(archive);
+  Check(RestoreTree(again.get(), temporary.fd(), "tree").ok(), "it can be restored afterwards");
+  Collector collector(0);
+  auto dumped = DumpTree(temporary.fd(), "tree", collector);
+  Check(!dumped && dumped.failure().code == std::string_view("TREE_CANCELLED"), "a dump ends when its sink says so");
+  SealOptions seal;
+  seal.expected_uid = geteuid();
+  seal.cancelled = &cancelled;
+  auto sealed = SealTree(temporary.fd(), "tree", seal);
+  Check(!sealed && sealed.failure().code == std::string_view("TREE_CANCELLED"), "a sealing can be cancelled");
+}
+
+/// A disk that takes no more in the middle of a file; the limit on a file's size stands in for it.
+void TestNoRoom() {
+  const TemporaryDirectory temporary;
+  const UniqueFd source = FileWith(MakeArchive(2'000'000));
+  struct rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  const struct rlimit small{1'000'000, before.rlim_max};
+  signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  auto restored = RestoreTree(source.get(), temporary.fd(), "tree");
+  const std::vector<uint8_t> text(1'500'000);
+  auto written = WriteFileEntry(temporary.fd(), "text", text);
+  setrlimit(RLIMIT_FSIZE, &before);
+  for (const auto* result : {&restored, &written}) {
+    Check(!result->ok() && result->failure().error == EFBIG, "a full disk is a failure with its errno");
+  }
+  Check(restored.failure().path == "b", "a failed write names the place in the tree");
+  for (const char* name : {"tree", "text"}) Check(!Exists(temporary.fd(), name), "a full disk leaves nothing behind");
+}
+
 }  // namespace
 
 int main() {
+  TestFitfulCalls();
+  TestCancelling();
+  TestNoRoom();
   TestScanner();
   TestReplacer();
   TestModulo();
