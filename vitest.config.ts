@@ -8,8 +8,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     pool: "forks", // the addon, and children that end with their parent
     maxWorkers: 2, // most of these tests start a daemon, jails or compilers: more of them wait for each other
-    testTimeout: 60_000, // against a hang only: no test asserts a duration
-    hookTimeout: 60_000,
+    testTimeout: 180_000, // against a hang only: no test asserts a duration
+    hookTimeout: 120_000,
     teardownTimeout: 20_000,
     reporters: reportFile === undefined ? ["default"] : ["default", ["json", { outputFile: reportFile }]],
   },
