@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   lstatSync,
-  type Stats,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
+  type Stats,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
