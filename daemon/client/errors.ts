@@ -26,12 +26,8 @@ export const clientErrors = {
   ),
   DAEMON_NOT_REPLACED: row(
     (d: { socket: string; pid: number }) =>
-      `the daemon at ${d.socket} (process ${d.pid}) is of another build of cloister and did not end when it was asked to`,
+      `the daemon at ${d.socket} (process ${d.pid}) is of another build of cloister and does not end when it is asked to`,
     "End it with `cloister daemon stop` or a SIGTERM, then run the command again",
-  ),
-  CLIENT_HOME_UNKNOWN: row(
-    (_: Record<string, never>) => "there is no place for a store of one's own: neither HOME nor XDG_DATA_HOME is set",
-    "Name a directory for it with --root or CLOISTER_ROOT",
   ),
 } as const;
 

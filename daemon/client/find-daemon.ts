@@ -32,7 +32,7 @@ export interface ConnectOptions {
 
 /**
  * Connects to a daemon, and starts it if it is this user's own and does not run. Throws DAEMON_NOT_FOUND,
- * DAEMON_CONNECT_DENIED, DAEMON_CONNECT_FAILED, DAEMON_START_FAILED, DAEMON_NOT_REPLACED, CLIENT_HOME_UNKNOWN,
+ * DAEMON_CONNECT_DENIED, DAEMON_CONNECT_FAILED, DAEMON_START_FAILED, DAEMON_NOT_REPLACED,
  * PROTOCOL_VERSION_UNSUPPORTED, and the signal's reason.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
@@ -64,9 +64,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
 function ownRoot(environment: NodeJS.ProcessEnv): string {
   const data = environment["XDG_DATA_HOME"];
   if (data !== undefined && isAbsolute(data)) return join(data, "cloister");
-  const home = environment["HOME"] || homedir();
-  if (home === "") throw new ClientError("CLIENT_HOME_UNKNOWN", {});
-  return join(home, ".local", "share", "cloister");
+  return join(environment["HOME"] || homedir(), ".local", "share", "cloister");
 }
 
 async function openNamed(socket: string, options: ConnectOptions): Promise<Connection> {
@@ -116,17 +114,26 @@ async function openOrStart(place: StorePlace, options: ConnectOptions): Promise<
   }
 }
 
+/** Resolves when the daemon of another build has ended. Throws DAEMON_NOT_REPLACED. */
 async function replace(connection: Connection, options: ConnectOptions): Promise<void> {
   const { pid } = connection.hello.daemon;
+  const { socket } = connection;
   options.onNotice?.(`replacing the daemon (process ${pid}), which is of another build of cloister`);
+  const signal = AbortSignal.any([AbortSignal.timeout(drainMs + 30_000), ...(options.signal ? [options.signal] : [])]);
+  const onAbort = () => connection.abandon(signal.reason);
+  signal.addEventListener("abort", onAbort);
   try {
-    await connection.request("shutdown", { drainMs }, { signal: options.signal });
+    await connection.request("shutdown", { drainMs }, { signal });
+    await connection.closed;
+    options.signal?.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
   } catch (error) {
     await connection.close();
-    if (isGone(error)) return;
-    throw error;
+    options.signal?.throwIfAborted();
+    if (!isGone(error)) throw new ClientError("DAEMON_NOT_REPLACED", { socket, pid }, { cause: error });
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
-  await connection.closed;
 }
 
 /** Undefined where nothing listens, or where this user may not connect to the system's. */

@@ -12,11 +12,23 @@ export function encodeParams<Name extends MethodName>(method: Name, params: Para
   try {
     return codecOf(methods[method].params as z.ZodType).encode(params);
   } catch (error) {
-    // Something of another type than ours: zod says where.
-    const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
-    if (encoded.success) throw error;
-    throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(encoded.error) });
+    throw new ProtocolError(
+      "PROTOCOL_PARAMS_INVALID",
+      { method, ...findFault(method, params, error) },
+      { cause: error },
+    );
   }
+}
+
+/** Something of another type than ours could not be encoded: zod says where, if it gets as far as that. */
+function findFault(method: MethodName, params: unknown, thrown: unknown): ReturnType<typeof describeIssue> {
+  try {
+    const encoded = z.safeEncode(methods[method].params as z.ZodType, params);
+    if (!encoded.success) return describeIssue(encoded.error);
+  } catch {
+    // What a codec throws is what we have already.
+  }
+  return { field: "", reason: thrown instanceof Error ? thrown.message : String(thrown) };
 }
 
 /** Throws PROTOCOL_RESULT_INVALID. */
