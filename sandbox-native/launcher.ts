@@ -25,15 +25,7 @@ import {
   writeOutputHash,
 } from "./launcher-messages.ts";
 
-export type {
-  BuildOrder,
-  BuiltOutput,
-  Ending,
-  OutputHash,
-  OutputOrder,
-  SealedOutput,
-  Strength,
-} from "./launcher-messages.ts";
+export type { BuildOrder, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
 export type BuildAnswer = DecodedBuildAnswer;
 
 export interface LauncherOptions {

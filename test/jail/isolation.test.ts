@@ -1,5 +1,6 @@
 /** What a builder can reach, seen from inside of the jail. */
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { strengthsToTest } from "../support/granted-strengths.ts";
@@ -181,6 +182,28 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
         "nobody:x:65534:65534:Nobody:/:/noshell\nroot:x:0:\nnixbld:!:100:\nnogroup:x:65534:\n" +
         "127.0.0.1 localhost\n::1 localhost\ngroup\nhosts\npasswd\n",
     );
+  });
+
+  test("nobody else on the host reaches what is being built, whatever modes the builder sets", async ({ skip }) => {
+    skip(missing !== "", missing);
+    const begun = Promise.withResolvers<void>();
+    const cancel = new AbortController();
+    const spec = shellSpec(
+      "mkdir -m 777 $out; chmod 777 /build; echo x > $out/x; chmod 6777 $out/x; echo begun; sleep 100",
+    );
+    const building = here.launcher.build(
+      { spec, candidates: [], outputs: [] },
+      { onLog: () => begun.resolve(), signal: cancel.signal },
+    );
+    await begun.promise;
+    for (const directory of [here.staging, here.builds]) expect(statSync(directory).mode & 0o777).toBe(0o700);
+    if (process.geteuid?.() === 0)
+      for (const directory of [here.staging, here.builds])
+        expect(() => execFileSync("ls", [directory], { uid: 65534, gid: 65534, stdio: "pipe" })).toThrow(
+          /Permission denied/,
+        );
+    cancel.abort();
+    await building;
   });
 
   test("a build's uid outside is nobody else's, but in single strength", async ({ skip }) => {

@@ -1,5 +1,15 @@
 /** The orders about trees, and the launcher's start and end. */
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startLauncher } from "../../../sandbox-native/launcher.ts";
@@ -205,9 +215,10 @@ describe("start and end", () => {
       "needs /dev/shm on a mount of its own",
     );
     await using folders = makeTemporaryFolders();
+    await using elsewhere = makeTemporaryFolders(mkdtempSync("/dev/shm/cloister-jail-"));
     const starting = startLauncher({
       ...folders.options,
-      stagingDirectory: "/dev/shm",
+      stagingDirectory: elsewhere.options.stagingDirectory,
       strength: granted?.strength ?? "auto",
       maxJobs: 1,
     });
