@@ -1,6 +1,7 @@
 /** Garbage: what nothing keeps goes, what a root, a lease or a running request keeps stays, and never is a build stopped. */
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
 import { parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
@@ -155,16 +156,48 @@ test("a path that something new refers to since the marking stays", async () => 
 test("a path that is added again while it is being deleted is valid and whole afterwards", async () => {
   await using temporary = await temporaryStore();
   const { store } = temporary;
-  await addChain(store);
+  await addText(store, "a", bytes("a"), []);
   let adding: Promise<StorePath> | undefined;
-  temporary.faults.before = (order) => {
-    if (order === "remove") adding ??= addText(store, "a", bytes("a"), [], { leaseOwner: "me" });
+  const remove = store.writer.remove.bind(store.writer);
+  store.writer.remove = async (names) => {
+    adding ??= addText(store, "a", bytes("a"), [], { leaseOwner: "me" });
+    await sleep(50); // as long as adding would take, if it did not wait for us
+    return await remove(names);
   };
   await collectGarbage(store, everything);
   const path = await adding;
   expect(path).toBeDefined();
   expect([...store.graph.paths()]).toEqual([path]);
   expect(temporary.onDisk()).toEqual([path]);
+});
+
+test("a path that someone is working on stays, with all it refers to", async () => {
+  await using temporary = await temporaryStore();
+  const { store } = temporary;
+  const { a, b, c, d } = await addChain(store);
+  {
+    using _lock = await store.locks.acquire([b]);
+    expect(new Set((await collectGarbage(store, everything)).deleted)).toEqual(new Set([c, d]));
+  }
+  expect(temporary.onDisk()).toEqual([a, b].sort());
+  expect((await collectGarbage(store, everything)).alive).toBe(0);
+});
+
+test("no file is unlinked before its row's deletion is durable: else the row could come back without it", async () => {
+  await using temporary = await temporaryStore();
+  const { store } = temporary;
+  await addChain(store);
+  let durableWith = store.graph.size;
+  const makeDurable = store.makeDurable.bind(store);
+  store.makeDurable = async () => {
+    const rows = store.graph.size;
+    await makeDurable();
+    durableWith = rows;
+  };
+  temporary.faults.before = (order) => {
+    if (order === "remove") expect(durableWith).toBe(0);
+  };
+  expect((await collectGarbage(store, everything)).alive).toBe(0);
 });
 
 test("leftovers in the store directory go; what is not ours to judge stays", async () => {

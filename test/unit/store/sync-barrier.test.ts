@@ -4,8 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
 import { addText } from "../../../store/add.ts";
+import { openDatabases } from "../../../store/database.ts";
 import { readNar } from "../../../store/read.ts";
 import type { Store, StoreNotice } from "../../../store/store.ts";
+import { findCoveredState, SyncBarrier } from "../../../store/sync-barrier.ts";
 import { collect } from "../../support/collect.ts";
 import { TemporaryStore, temporaryStore } from "../../support/temporary-store.ts";
 
@@ -102,7 +104,38 @@ test("after the store was closed nothing is registered any more, and it says so"
   expect([...again.graph.paths()]).toEqual([path]);
 });
 
-test("as long as something is in doubt no barrier says otherwise, also if the machine crashes again", async () => {
+test("as long as something is in doubt, a barrier syncs, but notes nothing down", async () => {
+  await using temporary = await temporaryStore();
+  const { databaseDirectory } = temporary.store.layout;
+  await temporary.close();
+  using databases = openDatabases(databaseDirectory);
+  const done: string[] = [];
+  let lastId = 7;
+  const noted = () => findCoveredState(databases.own, { bootId: "unused", coveredId: 0 });
+  const before = noted();
+  const barrier = new SyncBarrier(
+    {
+      connection: databases.own,
+      bootId: "boot 2",
+      intervalMs: 0,
+      lastId: () => lastId,
+      syncFiles: async () => void done.push("files"),
+      makeDurable: async () => void done.push("databases"),
+      onFailed: (error) => done.push(String(error)),
+    },
+    before,
+  );
+  await barrier.flush();
+  expect(noted()).toEqual(before);
+  barrier.release();
+  const flushing = barrier.flush();
+  lastId = 9; // registered while it runs: its files may not have been synced
+  await flushing;
+  expect(noted()).toEqual({ bootId: "boot 2", coveredId: 7 });
+  expect(done).toEqual(["files", "databases", "files", "databases"]);
+});
+
+test("a machine that crashes again while things are in doubt leaves them in doubt", async () => {
   await using temporary = new TemporaryStore();
   const first = await temporary.open({ bootId: "boot 1" });
   await addText(first, "a", bytes("a"), []);
