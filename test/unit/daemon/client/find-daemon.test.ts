@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -187,6 +187,7 @@ describe("where it is looked for", () => {
     await expect(connect({ socket: join(top, "closed", "socket") })).rejects.toMatchObject({
       code: "DAEMON_CONNECT_DENIED",
     });
+    chmodSync(join(top, "closed"), 0o700);
     rmSync(top, { recursive: true });
   });
 });

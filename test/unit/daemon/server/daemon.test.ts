@@ -99,3 +99,15 @@ test("a client that vanishes takes its build with it, and nobody else's", async 
   await expect.poll(async () => (await staying.status()).runningBuilds).toBe(0);
   expect((await builds.build({ name: "after", script: "echo fine > $out" })).result.status).toBe("built");
 });
+
+test("what should not happen is INTERNAL_ERROR, and the connection goes on", async () => {
+  await using daemon = await TestDaemon.start();
+  await using client = await daemon.connect();
+  const path = await client.addText("kept", Buffer.from("kept"), []);
+  await daemon.service[Symbol.asyncDispose](); // the databases are closed under the connection
+  await expect(client.queryPathInfo(path)).rejects.toMatchObject({
+    code: "INTERNAL_ERROR",
+    details: { method: "queryPathInfo" },
+  });
+  expect(await client.queryValidPaths([path])).toEqual([path]);
+});
