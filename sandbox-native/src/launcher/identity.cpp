@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kCode[] = "STRENGTH_UNAVAILABLE";
 constexpr uint32_t kMostSubordinateIds = 65536;
+constexpr uint32_t kLeastSubordinateIds = 256;  // more than jails that run or wait, so that ids rest before they are used again
 /// Root's builds: far above what people, services, subordinate ranges and other daemons' builds use.
 constexpr uint32_t kRootFirstUid = 0x30000000;
 constexpr uint32_t kRootBlockUids = 4096;
@@ -59,8 +60,8 @@ Result<Identities> TakeRange() {
   const gid_t gid = getegid();
   SubordinateRange uids = FindSubordinateRange("/etc/subuid", uid);
   SubordinateRange gids = FindSubordinateRange("/etc/subgid", uid);
-  if (uids.count == 0) return Failure{kCode, "find-subordinate-ids", ENOENT, "/etc/subuid", 0};
-  if (gids.count == 0) return Failure{kCode, "find-subordinate-ids", ENOENT, "/etc/subgid", 0};
+  if (uids.count < kLeastSubordinateIds) return Failure{kCode, "find-subordinate-ids", ENOENT, "/etc/subuid", 0};
+  if (gids.count < kLeastSubordinateIds) return Failure{kCode, "find-subordinate-ids", ENOENT, "/etc/subgid", 0};
   uids.count = gids.count = std::min({uids.count, gids.count, kMostSubordinateIds});
 
   IdMapper mapper;

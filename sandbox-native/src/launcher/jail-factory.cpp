@@ -24,8 +24,10 @@ Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdent
 
 }  // namespace
 
-void JailFactory::Start(const Root& root, const Identities& identities, const Plan& prepare, unsigned int most) {
+void JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
+                        unsigned int most) {
   root_ = &root;
+  names_ = &names;
   identities_ = identities;
   prepare_ = &prepare;
   most_ = most;
@@ -85,10 +87,9 @@ void JailFactory::Run() {
   for (;;) {
     wanted_.wait(lock, [this] { return ShouldMake(); });
     const uint32_t identity_index = TakeIdentity();
-    const uint64_t number = next_number_++;
     making_ = true;
     lock.unlock();
-    Result<PreparedJail> prepared = Make(identity_index, number);
+    Result<PreparedJail> prepared = Make(identity_index);
     lock.lock();
     making_ = false;
     failed_ = !prepared.ok();
@@ -104,7 +105,7 @@ void JailFactory::Run() {
 
 /// In turn, so that an id is used again as late as possible. In single strength there is but one for all.
 uint32_t JailFactory::TakeIdentity() {
-  if (identities_.count == 1) return 0;
+  if (identities_.strength == Strength::kSingle) return 0;
   do {
     next_identity_ = (next_identity_ + 1) % identities_.count;
   } while (used_[next_identity_]);
@@ -112,11 +113,11 @@ uint32_t JailFactory::TakeIdentity() {
   return next_identity_;
 }
 
-Result<PreparedJail> JailFactory::Make(uint32_t identity_index, uint64_t number) const {
+Result<PreparedJail> JailFactory::Make(uint32_t identity_index) const {
   PreparedJail prepared;
   prepared.identity_index = identity_index;
   const JailIdentity identity = identities_.At(identity_index);
-  Result<void> places = MakePlaces(prepared, identity, number);
+  Result<void> places = MakePlaces(prepared, identity);
   if (!places.ok()) return places.failure();
   Result<std::unique_ptr<Jail>> jail = Jail::Prepare(*prepare_, identity);
   if (!jail.ok()) {
@@ -129,9 +130,10 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index, uint64_t number)
   return prepared;
 }
 
-Result<void> JailFactory::MakePlaces(PreparedJail& prepared, JailIdentity identity, uint64_t number) const {
-  prepared.view = "view-" + std::to_string(number);
-  prepared.workspace = "build-" + std::to_string(number);
+Result<void> JailFactory::MakePlaces(PreparedJail& prepared, JailIdentity identity) const {
+  const uint64_t number = names_->TakeNumber();
+  prepared.view = names_->Make("view", number);
+  prepared.workspace = names_->Make("build", number);
   // The sticky bit keeps what lies in the view, our mount points, from a builder that does not own it. In single
   // strength it does; there only the kernel's refusal to remove a mount point of one's own namespace is left.
   const JailIdentity own{0, 0};

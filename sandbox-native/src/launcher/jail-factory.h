@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "core/unique-fd.h"
 #include "launcher/identity.h"
+#include "launcher/name-source.h"
 #include "launcher/root.h"
 #include "linux/jail.h"
 
@@ -31,9 +32,9 @@ struct PreparedJail {
 
 class JailFactory {
  public:
-  /// Starts the thread; `root` and `prepare` must outlive it. `most` jails wait at a time, and new ones are begun
+  /// Starts the thread; `root`, `names` and `prepare` must outlive it. `most` jails wait at a time, and new ones are begun
   /// when fewer than half of that are left, or nothing runs.
-  void Start(const Root& root, const Identities& identities, const Plan& prepare, unsigned int most);
+  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare, unsigned int most);
 
   /// The next jail; waits for one if need be. Fails with what preparing one failed with.
   Result<PreparedJail> Take();
@@ -46,11 +47,12 @@ class JailFactory {
   static void* Main(void* self);
   [[noreturn]] void Run();
   bool ShouldMake() const noexcept;
-  Result<PreparedJail> Make(uint32_t identity_index, uint64_t number) const;
-  Result<void> MakePlaces(PreparedJail& prepared, JailIdentity identity, uint64_t number) const;
+  Result<PreparedJail> Make(uint32_t identity_index) const;
+  Result<void> MakePlaces(PreparedJail& prepared, JailIdentity identity) const;
   uint32_t TakeIdentity();
 
   const Root* root_ = nullptr;
+  NameSource* names_ = nullptr;
   const Plan* prepare_ = nullptr;
   Identities identities_;
   unsigned int most_ = 0;
@@ -62,7 +64,6 @@ class JailFactory {
   std::deque<Failure> failures_;  // one for each taker that has nothing else to get
   std::vector<bool> used_;
   uint32_t next_identity_ = 0;
-  uint64_t next_number_ = 0;
   unsigned int takers_ = 0;
   unsigned int running_ = 0;
   bool making_ = false;

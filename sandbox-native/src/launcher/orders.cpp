@@ -21,12 +21,6 @@ namespace {
 
 constexpr char kCode[] = "TREE_SYSTEM_CALL";
 
-/// A name in staging that no other order of this launcher has; what earlier ones left was swept.
-std::string NewStagingName(const char* kind) {
-  static std::atomic<uint64_t> next{0};
-  return std::string(kind) + "-" + std::to_string(next.fetch_add(1));
-}
-
 /// An entry of staging, or one of a view there: "NAME" or "VIEW/NAME".
 struct StagedEntry {
   UniqueFd view;  // none: it lies in staging itself
@@ -81,7 +75,7 @@ void RunRestore(const TreeContext& context, const Order& order) {
   RestoreOptions options;
   options.extra_hash = ReadExtraHash(reader);
   if (!reader.Finished() || order.descriptors.size() != 1) return context.channel.SendFailure(order.id, InvalidOrder());
-  const std::string name = NewStagingName("restored");
+  const std::string name = context.names.Next("restored");
   Result<RestoredTree> restored = RestoreTree(order.descriptors[0].get(), context.root.staging.get(), name.c_str(), options);
   if (!restored.ok()) return context.channel.SendFailure(order.id, restored.failure());
   MessageWriter body;
@@ -96,7 +90,7 @@ void RunWriteText(const TreeContext& context, const Order& order) {
   const std::string to = reader.Text();
   const std::string_view contents = reader.Bytes();
   if (!reader.Finished() || !IsBaseName(to)) return context.channel.SendFailure(order.id, InvalidOrder());
-  const std::string name = NewStagingName("text");
+  const std::string name = context.names.Next("text");
   const std::span bytes(reinterpret_cast<const uint8_t*>(contents.data()), contents.size());
   Result<RestoredTree> written = WriteFileEntry(context.root.staging.get(), name.c_str(), bytes);
   if (!written.ok()) return context.channel.SendFailure(order.id, written.failure());
@@ -151,7 +145,7 @@ void RunRewrite(const TreeContext& context, const Order& order) {
     options.modulo_algorithm = options.extra_hash->algorithm;
     options.extra_hash.reset();
   }
-  const std::string name = NewStagingName("rewritten");
+  const std::string name = context.names.Next("rewritten");
   Result<SealedTree> rewritten =
       RewriteTree(entry->directory_fd, entry->name.c_str(), context.root.staging.get(), name.c_str(), pairs, options);
   if (!rewritten.ok()) return context.channel.SendFailure(order.id, rewritten.failure());
@@ -170,7 +164,7 @@ void RunRemove(const TreeContext& context, const Order& order) {
   for (const std::string& name : names) {
     if (!IsBaseName(name)) return context.channel.SendFailure(order.id, InvalidOrder());
     // First out of the store by one rename: what is half removed never has a store object's name.
-    const std::string trashed = NewStagingName("removed");
+    const std::string trashed = context.names.NextForTrash();
     const int trash_fd = context.root.trash.get();
     Result<MovedEntry> moved = MoveEntry(context.root.store.get(), name.c_str(), trash_fd, trashed.c_str(), -1);
     if (!moved.ok() && moved.failure().error == ENOENT) {
@@ -197,7 +191,7 @@ void RunDiscard(const TreeContext& context, const Order& order) {
     Result<StagedEntry> entry = FindStaged(context.root, name);
     if (!entry.ok()) continue;  // gone with its view
     // Under a name of its own, directly in staging, so that the view need not be held open for the reaper.
-    const std::string discarded = NewStagingName("discarded");
+    const std::string discarded = context.names.Next("discarded");
     const int staging_fd = context.root.staging.get();
     if (MoveEntry(entry->directory_fd, entry->name.c_str(), staging_fd, discarded.c_str(), -1).ok())
       context.reaper.Remove(staging_fd, discarded);

@@ -2,11 +2,8 @@
 // thread of its own kind and sends one answer.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <string>
-
 #include "launcher/channel.h"
+#include "launcher/name-source.h"
 #include "launcher/reaper.h"
 #include "launcher/root.h"
 
@@ -15,6 +12,7 @@ namespace cloister {
 struct TreeContext {
   Channel& channel;
   const Root& root;
+  NameSource& names;
   Reaper& reaper;
 };
 

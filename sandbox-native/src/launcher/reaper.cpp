@@ -33,7 +33,7 @@ std::string StartPrefix() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   char prefix[64];
-  snprintf(prefix, sizeof prefix, "swept-%llx%llx-", static_cast<unsigned long long>(now.tv_sec),
+  snprintf(prefix, sizeof prefix, "at-%llx%llx-", static_cast<unsigned long long>(now.tv_sec),
            static_cast<unsigned long long>(now.tv_nsec));
   return prefix;
 }
@@ -47,24 +47,23 @@ void Reaper::Remove(int directory_fd, std::string name, UniqueFd held) {
   });
 }
 
-unsigned int Sweep(const Root& root, Reaper& reaper) {
-  const std::string prefix = StartPrefix();
-  unsigned int left = 0;
+Swept Sweep(const Root& root, Reaper& reaper) {
+  Swept swept{StartPrefix(), 0};
   unsigned int number = 0;
   for (std::string& name : NamesIn(root.trash.get())) reaper.Remove(root.trash.get(), std::move(name));
   for (const int directory_fd : {root.staging.get(), root.builds.get()}) {
     for (const std::string& name : NamesIn(directory_fd)) {
-      const std::string swept = prefix + std::to_string(number++);
-      if (renameat(directory_fd, name.c_str(), root.trash.get(), swept.c_str()) == 0) {
-        reaper.Remove(root.trash.get(), swept);
+      const std::string trashed = swept.prefix + std::to_string(number++);
+      if (renameat(directory_fd, name.c_str(), root.trash.get(), trashed.c_str()) == 0) {
+        reaper.Remove(root.trash.get(), trashed);
       } else if (errno == EXDEV) {  // builds may be on another file system
-        if (!RemoveTree(directory_fd, name.c_str()).ok()) ++left;
+        if (!RemoveTree(directory_fd, name.c_str()).ok()) ++swept.left;
       } else if (errno != ENOENT) {
-        ++left;
+        ++swept.left;
       }
     }
   }
-  return left;
+  return swept;
 }
 
 void Empty(const Root& root, unsigned int patience_ms) {

@@ -21,9 +21,13 @@ class Reaper {
   TaskQueue queue_;
 };
 
-/// Moves all that an earlier launcher left in staging and builds to the trash, and has the trash emptied. Gives the
-/// number of entries that could not be moved: they belong to ids that only a stronger launcher holds.
-unsigned int Sweep(const Root& root, Reaper& reaper);
+struct Swept {
+  std::string prefix;     // of names that nobody had before this start
+  unsigned int left = 0;  // entries that could not be moved: they belong to ids that only a stronger launcher holds
+};
+
+/// Moves all that an earlier launcher left in staging and builds to the trash, and has the trash emptied.
+Swept Sweep(const Root& root, Reaper& reaper);
 
 /// Removes what is in staging, builds and trash, until the time is up. What is left waits for the next start.
 void Empty(const Root& root, unsigned int patience_ms);

@@ -19,6 +19,7 @@
 #include "launcher/build.h"
 #include "launcher/channel.h"
 #include "launcher/jail-factory.h"
+#include "launcher/name-source.h"
 #include "launcher/orders.h"
 #include "launcher/reaper.h"
 #include "launcher/task-queue.h"
@@ -73,15 +74,15 @@ class Launcher {
     Result<std::vector<LogPipe>> pipes = MakeLogPipes(most_jobs, first_private_);
     if (!pipes.ok()) return pipes.failure();
     reaper_.Start();
-    const unsigned int unswept = Sweep(root_, reaper_);
-    // A first jail, before anybody is told that there will be some.
-    factory_.Start(root_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
+    const Swept swept = Sweep(root_, reaper_);
+    names_.Start(swept.prefix + "x", swept.left > 0);
+    factory_.Start(root_, names_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
     for (LogPipe& log : *pipes) free_pipes_.push_back(std::move(log));
     builds_.Start(most_jobs);
     trees_.Start(kTreeThreads);
     removals_.Start(1, 10);
     MessageWriter hello;
-    hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(unswept);
+    hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
     channel_.Send(MessageKind::kHello, 0, hello.body());
     return {};
   }
@@ -119,7 +120,7 @@ class Launcher {
   }
 
  private:
-  TreeContext trees() { return {channel_, root_, reaper_}; }
+  TreeContext trees() { return {channel_, root_, names_, reaper_}; }
 
   template <class Work>
   static void Push(TaskQueue& queue, Order order, Work work) {
@@ -143,6 +144,7 @@ class Launcher {
   Identities identities_;
   Root root_;
   Plan prepare_;
+  NameSource names_;
   Reaper reaper_;
   JailFactory factory_;
   RunningBuilds running_;

@@ -244,6 +244,34 @@ describe("start and end", () => {
     await expect.poll(() => readdirSync(trashDirectory)).toEqual([]);
   });
 
+  test("what a stronger one left does not disturb a weaker one, and goes with the next strong one", async ({
+    skip,
+  }) => {
+    const both = (await strengthsToTest()).filter(({ missing: why, strength }) => why === "" && strength !== "root");
+    skip(both.length < 2, "needs an ordinary user with range and single strength");
+    await using folders = makeTemporaryFolders();
+    const { folder } = folders;
+    const strong = await makeTemporaryLauncher({ strength: "range", folder });
+    const spec = shellSpec("mkdir -p /build/a/b $out/c; touch /build/a/file; echo ready; sleep 100");
+    const building = strong.launcher.build(
+      { spec, candidates: [], outputs: [] },
+      { onLog: () => process.kill(strong.launcher.pid, "SIGKILL") },
+    );
+    await expect(building).rejects.toMatchObject({ code: "LAUNCHER_GONE" });
+    await strong.launcher.closed;
+    {
+      const weak = await makeTemporaryLauncher({ strength: "single", folder });
+      const { answer } = await weak.run(shellSpec("echo hi > $out"));
+      await weak.keep(answer);
+      expect(await weak.launcher.remove([out])).toMatchObject({ missing: [] });
+      await weak.launcher.close();
+    }
+    expect(readdirSync(folders.options.trashDirectory)).not.toEqual([]);
+    const next = await makeTemporaryLauncher({ strength: "range", folder });
+    await expect.poll(() => readdirSync(folders.options.trashDirectory)).toEqual([]);
+    await next.launcher.close();
+  });
+
   test("closing leaves nothing in staging, builds and trash, and can be done twice", async ({ skip }) => {
     skip(granted === undefined, missing);
     await using folders = makeTemporaryFolders();
