@@ -78,6 +78,7 @@ bool JailFactory::ShouldMake() const noexcept {
 }
 
 void* JailFactory::Main(void* self) {
+  pthread_setname_np(pthread_self(), "prepare");  // and of what it prepares, until that is the builder
   static_cast<JailFactory*>(self)->Run();
   return nullptr;
 }

@@ -11,7 +11,7 @@ namespace cloister {
 
 class Reaper {
  public:
-  void Start() { queue_.Start(1, 10); }
+  void Start() { queue_.Start("reap", 1, 10); }
 
   /// Removes the entry `name` of the held directory, some time soon. What cannot be removed stays for the next start.
   /// `held` is closed before.

@@ -78,9 +78,9 @@ class Launcher {
     names_.Start(swept.prefix + "x", swept.left > 0);
     factory_.Start(root_, names_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
     for (LogPipe& log : *pipes) free_pipes_.push_back(std::move(log));
-    builds_.Start(most_jobs);
-    trees_.Start(kTreeThreads);
-    removals_.Start(1, 10);
+    builds_.Start("build", most_jobs);
+    trees_.Start("tree", kTreeThreads);
+    removals_.Start("remove", 1, 10);
     MessageWriter hello;
     hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
     channel_.Send(MessageKind::kHello, 0, hello.body());

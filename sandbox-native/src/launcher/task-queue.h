@@ -18,8 +18,10 @@ class TaskQueue {
  public:
   using Task = std::function<void()>;
 
-  /// Starts the threads, which live as long as the process. `niceness` above 0 makes them give way to all others.
-  void Start(unsigned int threads, int niceness = 0) {
+  /// Starts the threads, which live as long as the process; `name` (a literal, to 15 characters) is what ps shows.
+  /// `niceness` above 0 makes them give way to all others.
+  void Start(const char* name, unsigned int threads, int niceness = 0) {
+    name_ = name;
     niceness_ = niceness;
     for (unsigned int index = 0; index < threads; ++index) {
       pthread_t thread;
@@ -42,6 +44,7 @@ class TaskQueue {
   }
 
   [[noreturn]] void Run() {
+    pthread_setname_np(pthread_self(), name_);
     if (niceness_ > 0) setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness_);
     for (;;) {
       std::unique_lock lock(mutex_);
@@ -53,6 +56,7 @@ class TaskQueue {
     }
   }
 
+  const char* name_ = "";
   int niceness_ = 0;
   std::mutex mutex_;
   std::condition_variable ready_;
