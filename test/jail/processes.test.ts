@@ -2,13 +2,20 @@
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { strengthsToTest } from "../support/granted-strengths.ts";
 import { findProcesses } from "../support/processes.ts";
-import { makeTemporaryLauncher, shellSpec, type TemporaryLauncher } from "../support/temporary-launcher.ts";
+import {
+  busybox,
+  makeTemporaryLauncher,
+  out,
+  shellSpec,
+  storeName,
+  type TemporaryLauncher,
+} from "../support/temporary-launcher.ts";
 
 /** A script that leaves processes behind in every way there is; each shows `mark` in its command line. */
 const hostile = (mark: string) => `
@@ -134,13 +141,49 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     await here.launcher.discard([], views);
   });
 
-  test("build directories and views are gone soon after", async ({ skip }) => {
+  test("what a builder leaves in its view and its build directory is gone soon after", async ({ skip }) => {
     skip(missing !== "", missing);
-    const { answer } = await here.run(shellSpec("mkdir -m 0 /build/closed; touch /build/file", { outputs: [] }));
-    const workspace = join(here.builds, answer.view.replace("view", "build"));
+    const script = "mkdir -m 0 /build/closed /cloister/store/closed; touch /build/file /cloister/store/file";
+    const { answer } = await here.run(shellSpec(script, { outputs: [] }));
     await here.launcher.discard([], [answer.view]);
-    await expect
-      .poll(() => [existsSync(workspace), existsSync(join(here.staging, answer.view))])
-      .toEqual([false, false]);
+    const left = () => ["closed", "file"].some((name) => existsSync(join(here.staging, answer.view, name)));
+    await expect.poll(left).toBe(false);
+    // Only the jails that wait have one: no more than four for two jobs.
+    await expect.poll(() => readdirSync(here.builds).length).toBeLessThanOrEqual(4);
+  });
+
+  test("a view that was used before shows nothing of that: neither other inputs nor what others left", async ({
+    skip,
+  }) => {
+    skip(missing !== "", missing);
+    const [folder, file, link] = [storeName("1", "folder"), storeName("2", "file"), storeName("3", "link")];
+    mkdirSync(join(here.store, folder));
+    writeFileSync(join(here.store, file), "");
+    symlinkSync("/here", join(here.store, link));
+    const sets = [[folder], [], [file, link], [folder, file], [link], [], [folder, file, link]];
+    for (const inputs of [...sets, ...sets]) {
+      const script = `cd /cloister/store; ls; mkdir -m 0 closed; touch left; mv left other; mkdir ${out}; touch ${out}/x`;
+      const { answer, log } = await here.run(shellSpec(script, { inputs }));
+      expect(log).toBe([...inputs, busybox].map((name) => `${name}\n`).join(""));
+      await here.launcher.discard([], [answer.view]);
+      await expect.poll(() => existsSync(join(here.staging, answer.view, "other"))).toBe(false);
+    }
+  });
+
+  test("an input that changed from a file to a directory is mounted as what it is", async ({ skip }) => {
+    skip(missing !== "", missing);
+    const name = storeName("4", "changing");
+    const look = `stat -c %F /cloister/store/${name}`;
+    writeFileSync(join(here.store, name), "x");
+    expect(await here.shell(look, { inputs: [name] })).toBe("regular file\n");
+    await here.launcher.remove([name]);
+    mkdirSync(join(here.store, name));
+    expect(await here.shell(look, { inputs: [name] })).toBe("directory\n");
+    await here.launcher.remove([name]);
+    for (const target of ["/one", "/another"]) {
+      symlinkSync(target, join(here.store, name));
+      expect(await here.shell(`readlink /cloister/store/${name}`, { inputs: [name] })).toBe(`${target}\n`);
+      await here.launcher.remove([name]);
+    }
   });
 });

@@ -134,12 +134,12 @@ bool IsRefusal(const Failure& failure) {
 }
 
 /// Appends one output's part of the answer; a failure that is not the builder's fault is given back.
-Result<void> SealOutput(const PreparedJail& prepared, const BuildOrder& order, const OutputOrder& output,
+Result<void> SealOutput(const PreparedJail& prepared, const View& view, const BuildOrder& order, const OutputOrder& output,
                         SealedInodes& inodes, MessageWriter& body) {
   enum : uint8_t { kMissing, kRefused, kSealed };
   struct stat status{};
   body.Bytes(output.name);
-  if (fstatat(prepared.view_fd.get(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fstatat(view.fd(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     body.U8(kMissing);
     return {};
   }
@@ -153,26 +153,26 @@ Result<void> SealOutput(const PreparedJail& prepared, const BuildOrder& order, c
   }
   options.expected_uid = prepared.jail->identity().uid;
   options.inodes = &inodes;
-  Result<SealedTree> sealed = SealTree(prepared.view_fd.get(), output.name.c_str(), options);
+  Result<SealedTree> sealed = SealTree(view.fd(), output.name.c_str(), options);
   if (!sealed.ok()) {
     if (!IsRefusal(sealed.failure())) return sealed.failure();
     body.U8(kRefused).Bytes(sealed.failure().code).U32(static_cast<uint32_t>(sealed.failure().error)).Bytes(sealed.failure().path);
     return {};
   }
-  body.U8(kSealed).Bytes(prepared.view + "/" + output.name);
+  body.U8(kSealed).Bytes(view.name() + "/" + output.name);
   WriteSealedTree(body, *sealed);
   return {};
 }
 
-Result<uint32_t> SealOutputs(const PreparedJail& prepared, const BuildOrder& order, MessageWriter& body) {
+Result<uint32_t> SealOutputs(const PreparedJail& prepared, const View& view, const BuildOrder& order, MessageWriter& body) {
   std::vector<std::string> names;
   for (const OutputOrder& output : order.outputs) {
     struct stat status{};
-    if (fstatat(prepared.view_fd.get(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) names.push_back(output.name);
+    if (fstatat(view.fd(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) names.push_back(output.name);
   }
-  SealedInodes inodes(prepared.view_fd.get(), std::move(names));
+  SealedInodes inodes(view.fd(), std::move(names));
   for (const OutputOrder& output : order.outputs) {
-    Result<void> sealed = SealOutput(prepared, order, output, inodes, body);
+    Result<void> sealed = SealOutput(prepared, view, order, output, inodes, body);
     if (!sealed.ok()) return sealed.failure();
   }
   return static_cast<uint32_t>(order.outputs.size());
@@ -185,11 +185,12 @@ uint64_t Microseconds(const timeval& time) {
 /// All of a build that needs its jail's directories.
 class Build {
  public:
-  Build(const BuildContext& context, uint64_t id, const BuildOrder& order, PreparedJail& prepared, Stopwatch stopwatch)
-      : context_(context), id_(id), order_(order), prepared_(prepared), stopwatch_(std::move(stopwatch)) {}
+  Build(const BuildContext& context, uint64_t id, const BuildOrder& order, PreparedJail& prepared, View& view,
+        Stopwatch stopwatch)
+      : context_(context), id_(id), order_(order), prepared_(prepared), view_(view), stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
-    Result<OpenedMounts> opened = OpenJailMounts(context_.root, prepared_, order_.spec);
+    Result<OpenedMounts> opened = OpenJailMounts(context_.root, prepared_, view_, order_.spec);
     stopwatch_.Lap("open-inputs");
     if (!opened.ok()) {
       ending_ = {Ending::Kind::kSetupFailed, 0, opened.failure()};
@@ -210,25 +211,28 @@ class Build {
     stopwatch_.Lap("wait");
   }
 
-  void Answer() {
-    MessageWriter outputs;
-    uint32_t sealed = 0;
-    if (ending_.kind == Ending::Kind::kExited && ending_.value == 0) {
-      Result<uint32_t> result = SealOutputs(prepared_, order_, outputs);
-      if (!result.ok()) return context_.channel.SendFailure(id_, result.failure());
-      sealed = *result;
-    }
+  bool answered() const { return sealed_.ok(); }
+  const std::string& view_name() const { return view_name_; }
+
+  void Seal() {
+    view_name_ = view_.name();
+    if (ending_.kind != Ending::Kind::kExited || ending_.value != 0) return;
+    sealed_ = SealOutputs(prepared_, view_, order_, outputs_);
     stopwatch_.Lap("seal");
+  }
+
+  void Answer() {
+    if (!sealed_.ok()) return context_.channel.SendFailure(id_, sealed_.failure());
     MessageWriter body;
     body.U8(static_cast<uint8_t>(ending_.kind)).U32(static_cast<uint32_t>(ending_.value));
     body.Bytes(ending_.failure.step).U32(static_cast<uint32_t>(ending_.failure.error)).Bytes(ending_.failure.path);
-    body.U32(prepared_.jail->identity().uid).Bytes(prepared_.view);
+    body.U32(prepared_.jail->identity().uid).Bytes(view_name_);
     body.U64(Microseconds(usage_.ru_utime)).U64(Microseconds(usage_.ru_stime));
     body.U64(static_cast<uint64_t>(usage_.ru_maxrss) * 1024).U64(wall_microseconds_);
     body.U64(static_cast<uint64_t>(usage_.ru_inblock) * 512).U64(static_cast<uint64_t>(usage_.ru_oublock) * 512);
     stopwatch_.Write(body);
-    body.U32(sealed);
-    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs.body());
+    body.U32(*sealed_);
+    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body());
   }
 
  private:
@@ -236,9 +240,13 @@ class Build {
   uint64_t id_;
   const BuildOrder& order_;
   PreparedJail& prepared_;
+  View& view_;
   OpenedMounts opened_;  // closed when the answer has been sent
   Stopwatch stopwatch_;  // begun when the order was taken up
   Ending ending_;
+  std::string view_name_;
+  MessageWriter outputs_;
+  Result<uint32_t> sealed_ = 0u;  // how many outputs were looked at
   struct rusage usage_{};
   uint64_t wall_microseconds_ = 0;
 };
@@ -304,11 +312,17 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.running.Remove(message.id);
     return context.channel.SendFailure(message.id, prepared.failure());
   }
-  context.running.SetJail(message.id, *prepared->jail);
-  {
-    Build build(context, message.id, *order, *prepared, std::move(stopwatch));
+  Result<View> view = context.views.Take(prepared->jail->identity());
+  if (view.ok()) {
+    context.running.SetJail(message.id, *prepared->jail);
+    Build build(context, message.id, *order, *prepared, *view, std::move(stopwatch));
     build.Run(log, first_private);
+    build.Seal();
+    context.views.Keep(*std::move(view));  // before the answer, for it may be released at once
     build.Answer();
+    if (!build.answered()) context.views.Release(build.view_name());  // nobody was told of it
+  } else {
+    context.channel.SendFailure(message.id, view.failure());
   }
   context.running.Remove(message.id);
   UniqueFd mounts = prepared->jail->TakeMountNamespace();

@@ -15,6 +15,7 @@
 #include "launcher/jail-factory.h"
 #include "launcher/reaper.h"
 #include "launcher/root.h"
+#include "launcher/view-pool.h"
 #include "linux/jail-spec.h"
 #include "tree/hash-part.h"
 #include "tree/seal.h"
@@ -64,6 +65,7 @@ struct BuildContext {
   Channel& channel;
   const Root& root;
   JailFactory& factory;
+  ViewPool& views;
   RunningBuilds& running;
   Reaper& reaper;
 };

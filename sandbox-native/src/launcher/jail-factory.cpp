@@ -118,31 +118,21 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index) const {
   PreparedJail prepared;
   prepared.identity_index = identity_index;
   const JailIdentity identity = identities_.At(identity_index);
-  Result<void> places = MakePlaces(prepared, identity);
-  if (!places.ok()) return places.failure();
+  Result<void> directory = MakeBuildDirectory(prepared, identity);
+  if (!directory.ok()) return directory.failure();
   Result<std::unique_ptr<Jail>> jail = Jail::Prepare(*prepare_, identity);
   if (!jail.ok()) {
     unlinkat(root_->builds.get(), (prepared.workspace + "/build").c_str(), AT_REMOVEDIR);
     unlinkat(root_->builds.get(), prepared.workspace.c_str(), AT_REMOVEDIR);
-    unlinkat(root_->staging.get(), prepared.view.c_str(), AT_REMOVEDIR);
     return jail.failure();
   }
   prepared.jail = *std::move(jail);
   return prepared;
 }
 
-Result<void> JailFactory::MakePlaces(PreparedJail& prepared, JailIdentity identity) const {
-  const uint64_t number = names_->TakeNumber();
-  prepared.view = names_->Make("view", number);
-  prepared.workspace = names_->Make("build", number);
-  // The sticky bit keeps what lies in the view, our mount points, from a builder that does not own it. In single
-  // strength it does; there only the kernel's refusal to remove a mount point of one's own namespace is left.
-  const JailIdentity own{0, 0};
-  const JailIdentity view_owner = identities_.strength == Strength::kSingle ? own : JailIdentity{0, identity.gid};
-  Result<UniqueFd> view = MakeDirectory(root_->staging.get(), prepared.view, view_owner, 01775);
-  if (!view.ok()) return view.failure();
-  prepared.view_fd = *std::move(view);
-  Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, own, 0700);
+Result<void> JailFactory::MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const {
+  prepared.workspace = names_->Next("build");
+  Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, JailIdentity{0, 0}, 0700);
   if (!workspace.ok()) return workspace.failure();
   Result<UniqueFd> build = MakeDirectory(workspace->get(), "build", identity, 0700);
   if (!build.ok()) return build.failure();

@@ -1,5 +1,4 @@
-// Makes jails ahead, in time that nobody waits for. Each is used once; its place in the staging directory and its ids
-// come with it.
+// Makes jails ahead, in time that nobody waits for. Each is used once; its build directory and its ids come with it.
 #pragma once
 
 #include <condition_variable>
@@ -20,12 +19,10 @@
 
 namespace cloister {
 
-/// A jail that waits, with the directories that only it will see.
+/// A jail that waits, with the directory that only it will see.
 struct PreparedJail {
   std::unique_ptr<Jail> jail;
   uint32_t identity_index = 0;
-  std::string view;       // in staging: what the builder will see as the store directory
-  UniqueFd view_fd;
   std::string workspace;  // in builds, 0700; holds "build", which is the builder's
   UniqueFd build_fd;
 };
@@ -48,7 +45,7 @@ class JailFactory {
   [[noreturn]] void Run();
   bool ShouldMake() const noexcept;
   Result<PreparedJail> Make(uint32_t identity_index) const;
-  Result<void> MakePlaces(PreparedJail& prepared, JailIdentity identity) const;
+  Result<void> MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const;
   uint32_t TakeIdentity();
 
   const Root* root_ = nullptr;

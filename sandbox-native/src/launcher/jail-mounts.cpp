@@ -1,6 +1,5 @@
 #include "launcher/jail-mounts.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sys/stat.h>
@@ -8,10 +7,10 @@
 
 #include <algorithm>
 #include <climits>
-#include <cstring>
 #include <string>
 #include <utility>
 
+#include "launcher/directory-names.h"
 #include "linux/kernel.h"
 
 namespace cloister {
@@ -25,8 +24,8 @@ constexpr std::string_view kOurEtc[] = {"passwd", "group", "hosts"};
 
 class Opener {
  public:
-  Opener(const Root& root, const PreparedJail& prepared, const JailSpec& spec)
-      : root_(root), prepared_(prepared), spec_(spec) {}
+  Opener(const Root& root, const PreparedJail& prepared, View& view, const JailSpec& spec)
+      : root_(root), prepared_(prepared), view_(view), spec_(spec) {}
 
   Result<OpenedMounts> Open() {
     opened_.owned.reserve(spec_.inputs.size() + 16);
@@ -34,7 +33,7 @@ class Opener {
     if (done.ok() && !spec_.world.empty()) done = OpenWorld();
     if (done.ok()) done = OpenEtc();
     if (done.ok()) done = OpenBuildDirectory();
-    if (done.ok()) done = Keep(opened_.mounts.view_fd, CloneMount(prepared_.view_fd.get(), "", AT_EMPTY_PATH), "view");
+    if (done.ok()) done = Keep(opened_.mounts.view_fd, CloneMount(view_.fd(), "", AT_EMPTY_PATH), "view");
     if (!done.ok()) return done.failure();
     return std::move(opened_);
   }
@@ -68,27 +67,13 @@ class Opener {
   }
 
   Result<void> OpenInputs() {
-    const int view_fd = prepared_.view_fd.get();
     opened_.mounts.inputs.reserve(spec_.inputs.size());
     for (const std::string& name : spec_.inputs) {
       Result<JailEntry> entry = OpenEntry(root_.inputs.get(), name);
       if (!entry.ok()) return entry.failure();
-      int made = 0;
-      switch (entry->kind) {
-        case JailEntry::Kind::kSymlink:
-          made = symlinkat(entry->target.c_str(), view_fd, name.c_str());
-          break;
-        case JailEntry::Kind::kDirectory:
-          made = mkdirat(view_fd, name.c_str(), 0555);
-          break;
-        case JailEntry::Kind::kFile:
-          made = mknodat(view_fd, name.c_str(), S_IFREG | 0444, 0);
-          break;
-      }
-      if (made != 0) return Failure::Errno(kCode, "make-mount-point", name);
       opened_.mounts.inputs.push_back(*std::move(entry));
     }
-    return {};
+    return view_.Fill(opened_.mounts.inputs);
   }
 
   Result<void> OpenWorld() {
@@ -110,19 +95,6 @@ class Opener {
     world_etc_ = OpenBelow(world.get(), "etc", O_RDONLY | O_DIRECTORY);
     if (!world_etc_) return Failure::Errno(kCode, "open-world", "etc");
     return {};
-  }
-
-  /// In the order of their names, so that a plan does not depend on the file system.
-  static std::vector<std::string> NamesIn(int directory_fd) {
-    std::vector<std::string> names;
-    const int again = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR* directory = again >= 0 ? fdopendir(again) : nullptr;
-    if (directory == nullptr) return names;
-    while (const dirent* entry = readdir(directory))
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names.emplace_back(entry->d_name);
-    closedir(directory);
-    std::sort(names.begin(), names.end());
-    return names;
   }
 
   Result<void> OpenEtc() {
@@ -194,6 +166,7 @@ class Opener {
 
   const Root& root_;
   const PreparedJail& prepared_;
+  View& view_;
   const JailSpec& spec_;
   OpenedMounts opened_;
   UniqueFd world_etc_;
@@ -202,8 +175,8 @@ class Opener {
 
 }  // namespace
 
-Result<OpenedMounts> OpenJailMounts(const Root& root, const PreparedJail& prepared, const JailSpec& spec) {
-  return Opener(root, prepared, spec).Open();
+Result<OpenedMounts> OpenJailMounts(const Root& root, const PreparedJail& prepared, View& view, const JailSpec& spec) {
+  return Opener(root, prepared, view, spec).Open();
 }
 
 }  // namespace cloister

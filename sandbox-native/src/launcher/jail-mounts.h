@@ -7,6 +7,7 @@
 #include "core/unique-fd.h"
 #include "launcher/jail-factory.h"
 #include "launcher/root.h"
+#include "launcher/view-pool.h"
 #include "linux/jail-plan.h"
 #include "linux/jail-spec.h"
 
@@ -19,6 +20,6 @@ struct OpenedMounts {
 
 /// Also makes the inputs' mount points and symlinks in the view, and the files in the build directory.
 /// Fails with JAIL_STEP_FAILED; the path is the name of the input or file.
-Result<OpenedMounts> OpenJailMounts(const Root& root, const PreparedJail& prepared, const JailSpec& spec);
+Result<OpenedMounts> OpenJailMounts(const Root& root, const PreparedJail& prepared, View& view, const JailSpec& spec);
 
 }  // namespace cloister

@@ -17,17 +17,13 @@ class NameSource {
     some_left_ = some_left;
   }
 
-  /// For several names with one number.
-  uint64_t TakeNumber() noexcept { return next_.fetch_add(1); }
-
   /// For staging and builds: the same names in each run if need be, because a builder can see its own in its mountinfo.
-  std::string Make(const char* kind, uint64_t number) const {
-    return (some_left_ ? unique_ : std::string()) + kind + "-" + std::to_string(number);
+  std::string Next(const char* kind) {
+    return (some_left_ ? unique_ : std::string()) + kind + "-" + std::to_string(next_.fetch_add(1));
   }
-  std::string Next(const char* kind) { return Make(kind, TakeNumber()); }
 
   /// For the trash, which may still hold what earlier launchers left.
-  std::string NextForTrash() { return unique_ + std::to_string(TakeNumber()); }
+  std::string NextForTrash() { return unique_ + std::to_string(next_.fetch_add(1)); }
 
  private:
   std::string unique_;

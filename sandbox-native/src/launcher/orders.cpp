@@ -58,9 +58,8 @@ Result<void> MoveIntoStore(const TreeContext& context, int from_fd, const std::s
   return {};
 }
 
-void ReleaseViews(const TreeContext& context, std::vector<std::string> views) {
-  for (std::string& view : views)
-    if (IsBaseName(view)) context.reaper.Remove(context.root.staging.get(), std::move(view));
+void ReleaseViews(const TreeContext& context, const std::vector<std::string>& views) {
+  for (const std::string& view : views) context.views.Release(view);
 }
 
 void Answer(const TreeContext& context, uint64_t order, const Result<void>& result, const MessageWriter& body) {
@@ -108,7 +107,7 @@ void RunMove(const TreeContext& context, const Order& order) {
     std::string from = reader.Text();
     moves.emplace_back(std::move(from), reader.Text());
   }
-  std::vector<std::string> views = reader.Texts();
+  const std::vector<std::string> views = reader.Texts();
   if (!reader.Finished()) return context.channel.SendFailure(order.id, InvalidOrder());
   Result<void> done;
   for (const auto& [from, to] : moves) {
@@ -123,7 +122,7 @@ void RunMove(const TreeContext& context, const Order& order) {
     if (!done.ok()) break;
   }
   Answer(context, order.id, done, MessageWriter());
-  if (done.ok()) ReleaseViews(context, std::move(views));
+  if (done.ok()) ReleaseViews(context, views);
 }
 
 void RunRewrite(const TreeContext& context, const Order& order) {
@@ -185,7 +184,7 @@ void RunRemove(const TreeContext& context, const Order& order) {
 void RunDiscard(const TreeContext& context, const Order& order) {
   MessageReader reader(order.body);
   const std::vector<std::string> names = reader.Texts();
-  std::vector<std::string> views = reader.Texts();
+  const std::vector<std::string> views = reader.Texts();
   if (!reader.Finished()) return context.channel.SendFailure(order.id, InvalidOrder());
   for (const std::string& name : names) {
     Result<StagedEntry> entry = FindStaged(context.root, name);
@@ -196,7 +195,7 @@ void RunDiscard(const TreeContext& context, const Order& order) {
     if (MoveEntry(entry->directory_fd, entry->name.c_str(), staging_fd, discarded.c_str(), -1).ok())
       context.reaper.Remove(staging_fd, discarded);
   }
-  ReleaseViews(context, std::move(views));
+  ReleaseViews(context, views);
   context.channel.Send(MessageKind::kAnswer, order.id, {});
 }
 

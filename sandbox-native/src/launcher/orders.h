@@ -6,6 +6,7 @@
 #include "launcher/name-source.h"
 #include "launcher/reaper.h"
 #include "launcher/root.h"
+#include "launcher/view-pool.h"
 
 namespace cloister {
 
@@ -13,6 +14,7 @@ struct TreeContext {
   Channel& channel;
   const Root& root;
   NameSource& names;
+  ViewPool& views;
   Reaper& reaper;
 };
 

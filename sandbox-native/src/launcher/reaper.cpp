@@ -1,33 +1,19 @@
 #include "launcher/reaper.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "launcher/directory-names.h"
 #include "tree/remove.h"
 
 namespace cloister {
 namespace {
-
-std::vector<std::string> NamesIn(int directory_fd) {
-  std::vector<std::string> names;
-  UniqueFd again(openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* directory = again ? fdopendir(again.get()) : nullptr;
-  if (directory == nullptr) return names;
-  (void)again.Release();
-  while (const dirent* entry = readdir(directory))
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names.emplace_back(entry->d_name);
-  closedir(directory);
-  return names;
-}
 
 std::string StartPrefix() {
   timespec now{};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "core/unique-fd.h"
 #include "launcher/root.h"
@@ -12,6 +13,9 @@ namespace cloister {
 class Reaper {
  public:
   void Start() { queue_.Start("reap", 1, 10); }
+
+  /// Work of the same kind that somebody else knows how to do.
+  void Do(TaskQueue::Task work) { queue_.Push(std::move(work)); }
 
   /// Removes the entry `name` of the held directory, some time soon. What cannot be removed stays for the next start.
   /// `held` is closed before.

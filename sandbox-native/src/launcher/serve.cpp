@@ -23,6 +23,7 @@
 #include "launcher/orders.h"
 #include "launcher/reaper.h"
 #include "launcher/task-queue.h"
+#include "launcher/view-pool.h"
 #include "linux/jail-plan.h"
 
 namespace cloister {
@@ -76,6 +77,7 @@ class Launcher {
     reaper_.Start();
     const Swept swept = Sweep(root_, reaper_);
     names_.Start(swept.prefix + "x", swept.left > 0);
+    views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
     factory_.Start(root_, names_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
     for (LogPipe& log : *pipes) free_pipes_.push_back(std::move(log));
     builds_.Start("build", most_jobs);
@@ -120,7 +122,7 @@ class Launcher {
   }
 
  private:
-  TreeContext trees() { return {channel_, root_, names_, reaper_}; }
+  TreeContext trees() { return {channel_, root_, names_, views_, reaper_}; }
 
   template <class Work>
   static void Push(TaskQueue& queue, Order order, Work work) {
@@ -135,7 +137,7 @@ class Launcher {
       log = std::move(free_pipes_.back());  // as many as threads
       free_pipes_.pop_back();
     }
-    RunBuild({channel_, root_, factory_, running_, reaper_}, log, first_private_, order);
+    RunBuild({channel_, root_, factory_, views_, running_, reaper_}, log, first_private_, order);
     const std::lock_guard lock(pipes_mutex_);
     free_pipes_.push_back(std::move(log));
   }
@@ -147,6 +149,7 @@ class Launcher {
   NameSource names_;
   Reaper reaper_;
   JailFactory factory_;
+  ViewPool views_;
   RunningBuilds running_;
   TaskQueue builds_;
   TaskQueue trees_;
