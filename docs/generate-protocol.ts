@@ -1,9 +1,9 @@
 /** docs/protocol.md: frames, messages, requests and values of the msgpack protocol. */
-import type { z } from "zod";
-import { frameLimitBytes, nestingLimit } from "../daemon/api/frames.ts";
+import { frameLimitBytes } from "../daemon/api/frames.ts";
 import { limits, messages, protocolFeatures, protocolVersion } from "../daemon/api/messages.ts";
+import { nestingLimit } from "../daemon/api/msgpack-decode.ts";
 import { methods } from "../daemon/api/msgpack-messages.ts";
-import type { Definition, Schema } from "../daemon/api/schema-definition.ts";
+import type { AnySchema, Definition, Shape } from "../daemon/api/schema.ts";
 import * as values from "../daemon/api/wire-values.ts";
 
 export function protocolPage(): string {
@@ -43,7 +43,7 @@ function messagesSection(): string {
       `From ${from === "both" ? "both sides" : `the ${from}`}. ${does}`,
       "",
       "```text",
-      describe(schema as unknown as z.ZodType, 0),
+      describe(schema, 0),
       "```",
       "",
       `\`${JSON.stringify(example)}\``,
@@ -62,8 +62,8 @@ function requestsSection(): string {
       "",
       ...streamNotes({ role, upload, download, events }),
       "```text",
-      `params ${describe(params as unknown as z.ZodType, 0)}`,
-      `value ${describe(result as unknown as z.ZodType, 0)}`,
+      `params ${describe(params, 0)}`,
+      `value ${describe(result, 0)}`,
       "```",
       "",
     ].join("\n"),
@@ -82,32 +82,29 @@ function streamNotes(row: { role: string; upload: boolean; download: boolean; ev
 }
 
 /** Maps and unions that are exported under a name: told once below, and named elsewhere. */
-const namedValues = new Map<z.ZodType, string>();
+const namedValues = new Map<Definition, string>();
 for (const [name, value] of Object.entries(values))
-  if (isSchema(value) && !values.wireForms.has(value)) namedValues.set(value, name);
+  if (isSchema(value) && value.form === undefined) namedValues.set(value.def, name);
 
 function valuesSection(): string {
   const forms = new Map<string, string>();
-  for (const value of Object.values(values)) {
-    const form = isSchema(value) ? values.wireForms.get(value) : undefined;
-    if (form !== undefined) forms.set(form.name, form.form);
-  }
+  for (const value of Object.values(values))
+    if (isSchema(value) && value.form !== undefined) forms.set(value.form.name, value.form.form);
   forms.set("dictionary of …", "list of pairs [text, …]: its keys are others' words");
   const table = [...forms].sort().map(([name, form]) => `| ${name} | ${form} |\n`);
-  const maps = [...namedValues].map(
-    ([schema, name]) => `### ${name}\n\n\`\`\`text\n${describe(schema, 0, true)}\n\`\`\`\n`,
-  );
+  const maps = [...namedValues].map(([def, name]) => `### ${name}\n\n\`\`\`text\n${describeInFull(def, 0)}\n\`\`\`\n`);
   return `## Values\n\n| value | how it is sent |\n|---|---|\n${table.join("")}\n${maps.join("\n")}`;
 }
 
-/** The form of a value in a message. `inFull` for a value that has a name: not just that. */
-function describe(schema: z.ZodType, depth: number, inFull = false): string {
-  const name = namedValues.get(schema);
-  if (name !== undefined && !inFull) return name;
-  const { def } = schema as unknown as Schema;
-  const form = values.wireForms.get(schema);
+/** The form of a value in a message, by its name if it has one. */
+function describe({ def, form }: AnySchema, depth: number): string {
+  const name = namedValues.get(def);
+  if (name !== undefined) return name;
   if (form?.name === "dictionary") return `dictionary of ${describe(dictionaryValue(def), depth)}`;
-  if (form !== undefined) return form.name;
+  return form?.name ?? describeInFull(def, depth);
+}
+
+function describeInFull(def: Definition, depth: number): string {
   switch (def.type) {
     case "object":
       return describeMap(def.shape, depth);
@@ -121,24 +118,23 @@ function describe(schema: z.ZodType, depth: number, inFull = false): string {
       return `${describe(def.innerType, depth)} or nil`;
     case "optional":
       return describe(def.innerType, depth);
-    case "pipe":
+    case "codec":
       return describe(def.in, depth);
-    case "literal":
-      return def.values.map((value) => JSON.stringify(value)).join(" or ");
+    case "lazy":
+      return describe(def.get(), depth);
     case "enum":
-      return Object.values(def.entries)
-        .map((value) => JSON.stringify(value))
-        .join(" or ");
+      return def.values.map((value) => JSON.stringify(value)).join(" or ");
     case "string":
       return "text";
     case "null":
       return "nil";
     case "unknown":
       return "any";
-    case "custom":
-      return "any";
     case "record":
       return "map of any";
+    case "bytes":
+    case "count":
+    case "integer":
     case "bigint":
     case "number":
     case "boolean":
@@ -148,25 +144,24 @@ function describe(schema: z.ZodType, depth: number, inFull = false): string {
   }
 }
 
-function describeMap(shape: Readonly<Record<string, z.ZodType>>, depth: number): string {
+function describeMap(shape: Shape, depth: number): string {
   const indent = "  ".repeat(depth + 1);
   const fields = Object.entries(shape).map(([name, field]) => {
-    const mark = (field as unknown as Schema).def.type === "optional" ? "?" : "";
+    const mark = field.def.type === "optional" ? "?" : "";
     return `${indent}${name}${mark}: ${describe(field, depth + 1)}`;
   });
   return fields.length === 0 ? "{}" : `{\n${fields.join("\n")}\n${"  ".repeat(depth)}}`;
 }
 
 /** What a dictionary's pairs hold beside their keys. */
-function dictionaryValue(dictionary: Definition): z.ZodType {
-  if (dictionary.type !== "pipe") throw new Error("a dictionary is a codec");
-  const list = (dictionary.in as unknown as Schema).def;
-  const pair = list.type === "array" ? (list.element as unknown as Schema).def : undefined;
+function dictionaryValue(dictionary: Definition): AnySchema {
+  const list = dictionary.type === "codec" ? dictionary.in.def : undefined;
+  const pair = list?.type === "array" ? list.element.def : undefined;
   const value = pair?.type === "tuple" ? pair.items[1] : undefined;
-  if (value === undefined) throw new Error("a dictionary is a list of pairs");
+  if (value === undefined) throw new Error("a dictionary is a codec of a list of pairs");
   return value;
 }
 
-function isSchema(value: unknown): value is z.ZodType {
-  return typeof value === "object" && value !== null && "_zod" in value;
+function isSchema(value: unknown): value is AnySchema {
+  return typeof value === "object" && value !== null && "def" in value;
 }

@@ -1,69 +1,64 @@
 /**
- * The quick way through a schema of wire-values: plain functions, made once from it, which do what zod's decode and
- * encode do (test/unit/daemon/api/compiled-codec.test.ts holds them equal) at a fifth of the price. What they do not
- * know they leave to zod; so does what does not fit, which zod then puts into words.
+ * The quick way through a schema: plain functions, made once from it. What does not fit is `undefined` for who decodes,
+ * because only a person needs the words, and zod-of-schema.ts has them.
  */
-import { z } from "zod";
-import type { CheckDefinition, Definition, Schema } from "./schema-definition.ts";
+import { type AnySchema, identity, type Schema, type Shape } from "./schema.ts";
 
 export interface CompiledCodec<Value> {
-  /** Throws a ZodError, and what the values' own parsers throw. */
-  readonly decode: (sent: unknown) => Value;
+  /** `NoMatch` if what was sent has another form. Throws what the values' own parsers throw. */
+  readonly decode: (sent: unknown) => Value | typeof noMatch;
   /** For values of our own types: it changes their form and checks nothing. */
   readonly encode: (value: Value) => unknown;
 }
 
-const compiled = new WeakMap<z.ZodType, CompiledCodec<unknown>>();
+/** What a decoder gives in place of a value. */
+export const noMatch = Symbol("no match");
 
 /** Compiled when it is first asked for. */
-export function codecOf<Value>(schema: z.ZodType<Value>): CompiledCodec<Value> {
+export function codecOf<Value>(schema: Schema<Value>): CompiledCodec<Value> {
   let codec = compiled.get(schema);
   if (codec === undefined) {
-    codec = makeCodec(schema);
+    codec = { decode: decoderOf(schema), encode: (encoderOf(schema) ?? identity) as (value: unknown) => unknown };
     compiled.set(schema, codec);
   }
   return codec as CompiledCodec<Value>;
 }
 
-function makeCodec(schema: z.ZodType): CompiledCodec<unknown> {
-  const decode = decoderOf(schema);
-  const encode = encoderOf(schema);
-  return {
-    decode: (sent) => {
-      const value = decode(sent);
-      return value === mismatch ? z.decode(schema, sent as never) : value;
-    },
-    encode: (encode ?? identity) as (value: unknown) => unknown,
-  };
-}
-
-/** What a decoder gives instead of a value when the value has another form. */
-const mismatch = Symbol("mismatch");
+const compiled = new WeakMap<AnySchema, CompiledCodec<unknown>>();
 
 type Decoder = (sent: unknown) => unknown;
 type Encoder = (value: never) => unknown;
 
-const decoders = new WeakMap<z.ZodType, Decoder>();
-
-/** Schemas can hold themselves, so a decoder is known by its name before it is made. */
-function decoderOf(schema: z.ZodType): Decoder {
-  const known = decoders.get(schema);
-  if (known !== undefined) return known;
-  let made: Decoder | undefined;
-  decoders.set(schema, (sent) => {
-    made ??= makeDecoder(schema);
-    return made(sent);
-  });
-  made = makeDecoder(schema);
-  decoders.set(schema, made);
-  return made;
-}
-
-function makeDecoder(schema: z.ZodType): Decoder {
-  const test = testOf(schema);
-  if (test !== undefined) return (sent) => (test(sent) ? sent : mismatch);
-  const { def } = schema as unknown as Schema;
+function decoderOf(schema: AnySchema): Decoder {
+  const { def } = schema;
   switch (def.type) {
+    case "string": {
+      const { maximum = Number.POSITIVE_INFINITY, check } = def;
+      if (check === undefined) return (sent) => (typeof sent === "string" && sent.length <= maximum ? sent : noMatch);
+      return (sent) => (typeof sent === "string" && sent.length <= maximum && check(sent) ? sent : noMatch);
+    }
+    case "number":
+      return (sent) => (Number.isFinite(sent) ? sent : typeof sent === "bigint" ? Number(sent) : noMatch);
+    case "count":
+      return (sent) => decodeInteger(sent, 0);
+    case "integer":
+      return (sent) => decodeInteger(sent, Number.MIN_SAFE_INTEGER);
+    case "bigint":
+      return decodeSize;
+    case "boolean":
+      return (sent) => (typeof sent === "boolean" ? sent : noMatch);
+    case "null":
+      return (sent) => (sent === null ? sent : noMatch);
+    case "unknown":
+      return identity;
+    case "bytes":
+      return (sent) => (sent instanceof Uint8Array ? sent : noMatch);
+    case "record":
+      return (sent) => (isMap(sent) ? sent : noMatch);
+    case "enum": {
+      const values = new Set<unknown>(def.values);
+      return (sent) => (values.has(sent) ? sent : noMatch);
+    }
     case "optional":
     case "nullable": {
       const inner = decoderOf(def.innerType);
@@ -72,11 +67,15 @@ function makeDecoder(schema: z.ZodType): Decoder {
     }
     case "array": {
       const element = decoderOf(def.element);
-      return (sent) => (Array.isArray(sent) ? decodeEach(sent, element) : mismatch);
+      return (sent) => (Array.isArray(sent) ? decodeEach(sent, element) : noMatch);
     }
     case "tuple": {
       const items = def.items.map(decoderOf);
-      return (sent) => (Array.isArray(sent) && sent.length === items.length ? decodeTuple(sent, items) : mismatch);
+      return (sent) => {
+        if (!Array.isArray(sent) || sent.length !== items.length) return noMatch;
+        const values = items.map((item, index) => item(sent[index]));
+        return values.includes(noMatch) ? noMatch : values;
+      };
     }
     case "object":
       return objectDecoder(def.shape);
@@ -84,45 +83,55 @@ function makeDecoder(schema: z.ZodType): Decoder {
       return def.discriminator === undefined
         ? firstOf(def.options.map(decoderOf))
         : byKind(def.options, def.discriminator);
-    case "pipe": {
-      const { transform } = def;
-      const [first, second] = [decoderOf(def.in), decoderOf(def.out)];
+    case "codec": {
+      const inner = decoderOf(def.in);
+      const decode = def.decode as Decoder;
       return (sent) => {
-        const value = first(sent);
-        return value === mismatch ? mismatch : second(transform(value));
+        const value = inner(sent);
+        return value === noMatch ? noMatch : decode(value);
+      };
+    }
+    case "lazy": {
+      let made: Decoder | undefined;
+      return (sent) => {
+        made ??= codecOf(def.get()).decode;
+        return made(sent);
       };
     }
     default:
-      return (sent) => {
-        const result = z.safeDecode(schema, sent as never);
-        return result.success ? result.data : mismatch;
-      };
+      return def satisfies never;
   }
+}
+
+function decodeInteger(sent: unknown, least: number): unknown {
+  const value = typeof sent === "bigint" ? Number(sent) : sent;
+  return Number.isSafeInteger(value) && (value as number) >= least ? value : noMatch;
+}
+
+function decodeSize(sent: unknown): unknown {
+  const value = Number.isSafeInteger(sent) ? BigInt(sent as number) : sent;
+  return typeof value === "bigint" && value >= 0n && value < 2n ** 64n ? value : noMatch;
 }
 
 function decodeEach(sent: readonly unknown[], element: Decoder): unknown {
   const values = new Array(sent.length);
   for (let index = 0; index < sent.length; ++index) {
     const value = element(sent[index]);
-    if (value === mismatch) return mismatch;
+    if (value === noMatch) return noMatch;
     values[index] = value;
   }
   return values;
 }
 
-function decodeTuple(sent: readonly unknown[], items: readonly Decoder[]): unknown {
-  const values = sent.map((entry, index) => (items[index] as Decoder)(entry));
-  return values.includes(mismatch) ? mismatch : values;
-}
-
-function objectDecoder(shape: Readonly<Record<string, z.ZodType>>): Decoder {
-  const fields = Object.keys(shape).map((key) => ({ key, decode: decoderOf(shape[key] as z.ZodType) }));
+/** Fields that the schema does not name are left out. */
+function objectDecoder(shape: Shape): Decoder {
+  const fields = Object.entries(shape).map(([key, field]) => ({ key, decode: decoderOf(field) }));
   return (sent) => {
-    if (!isPlainObject(sent)) return mismatch;
+    if (!isMap(sent)) return noMatch;
     const value: Record<string, unknown> = {};
     for (const { key, decode } of fields) {
-      const entry = decode(sent[key]);
-      if (entry === mismatch) return mismatch;
+      const entry = decode(Object.hasOwn(sent, key) ? sent[key] : undefined);
+      if (entry === noMatch) return noMatch;
       if (entry !== undefined) value[key] = entry;
     }
     return value;
@@ -133,36 +142,20 @@ function firstOf(options: readonly Decoder[]): Decoder {
   return (sent) => {
     for (const option of options) {
       const value = option(sent);
-      if (value !== mismatch) return value;
+      if (value !== noMatch) return value;
     }
-    return mismatch;
+    return noMatch;
   };
 }
 
-function byKind(options: readonly z.ZodType[], discriminator: string): Decoder {
+function byKind(options: readonly AnySchema[], discriminator: string): Decoder {
   const byLiteral = new Map(options.map((option) => [literalOf(option, discriminator), decoderOf(option)]));
-  return (sent) => (isPlainObject(sent) ? (byLiteral.get(sent[discriminator])?.(sent) ?? mismatch) : mismatch);
+  return (sent) => (isMap(sent) ? (byLiteral.get(sent[discriminator])?.(sent) ?? noMatch) : noMatch);
 }
 
 /** Undefined: what is sent is the value itself. */
-function encoderOf(schema: z.ZodType): Encoder | undefined {
-  const known = encoders.get(schema);
-  if (known !== undefined) return known;
-  let made: Encoder | undefined;
-  encoders.set(schema, (value) => {
-    made ??= makeEncoder(schema) ?? identity;
-    return made(value);
-  });
-  made = makeEncoder(schema);
-  if (made === undefined) encoders.delete(schema);
-  else encoders.set(schema, made);
-  return made;
-}
-
-const encoders = new WeakMap<z.ZodType, Encoder>();
-
-function makeEncoder(schema: z.ZodType): Encoder | undefined {
-  const { def } = schema as unknown as Schema;
+function encoderOf(schema: AnySchema): Encoder | undefined {
+  const { def } = schema;
   switch (def.type) {
     case "optional":
     case "nullable": {
@@ -188,14 +181,18 @@ function makeEncoder(schema: z.ZodType): Encoder | undefined {
       );
       return (value: Readonly<Record<string, unknown>>) => byLiteral.get(value[discriminator])?.(value as never);
     }
-    case "pipe": {
-      const { reverseTransform } = def;
-      const [outer, inner] = [encoderOf(def.out), encoderOf(def.in)];
-      const middle: Encoder =
-        outer === undefined ? reverseTransform : (value) => reverseTransform(outer(value) as never);
-      if (inner === undefined)
-        return reverseTransform === (identity as Encoder) && outer === undefined ? undefined : middle;
-      return (value) => inner(middle(value) as never);
+    case "codec": {
+      const inner = encoderOf(def.in);
+      const encode = def.encode as Encoder;
+      if (inner === undefined) return encode === (identity as Encoder) ? undefined : encode;
+      return (value) => inner(encode(value) as never);
+    }
+    case "lazy": {
+      let made: Encoder | undefined;
+      return (value) => {
+        made ??= codecOf(def.get()).encode as Encoder;
+        return made(value);
+      };
     }
     default:
       return undefined;
@@ -203,8 +200,8 @@ function makeEncoder(schema: z.ZodType): Encoder | undefined {
 }
 
 /** Fields that the schema does not name, and absent ones, are not sent. */
-function objectEncoder(shape: Readonly<Record<string, z.ZodType>>): Encoder {
-  const fields = Object.keys(shape).map((key) => ({ key, encode: encoderOf(shape[key] as z.ZodType) }));
+function objectEncoder(shape: Shape): Encoder {
+  const fields = Object.entries(shape).map(([key, field]) => ({ key, encode: encoderOf(field) }));
   return (value: Readonly<Record<string, unknown>>) => {
     const sent: Record<string, unknown> = {};
     for (const { key, encode } of fields) {
@@ -215,77 +212,13 @@ function objectEncoder(shape: Readonly<Record<string, z.ZodType>>): Encoder {
   };
 }
 
-/** A schema that only says yes or no, as a test; undefined for those that change the value, and those not known here. */
-function testOf(schema: z.ZodType): ((value: unknown) => boolean) | undefined {
-  const { def } = schema as unknown as Schema;
-  const checks = (def.checks ?? []).map((check) => checkOf(check._zod.def));
-  if (checks.includes(undefined)) return undefined;
-  const type = typeTestOf(def);
-  if (type === undefined || checks.length === 0) return type;
-  const tests = checks as ((value: never) => boolean)[];
-  return (value) => type(value) && tests.every((test) => test(value as never));
-}
-
-function typeTestOf(def: Definition): ((value: unknown) => boolean) | undefined {
-  switch (def.type) {
-    case "string":
-      return def.format === undefined ? (value) => typeof value === "string" : undefined;
-    case "number":
-      if (def.format === "safeint") return Number.isSafeInteger;
-      return def.format === undefined ? Number.isFinite : undefined;
-    case "bigint":
-      return (value) => typeof value === "bigint";
-    case "boolean":
-      return (value) => typeof value === "boolean";
-    case "null":
-      return (value) => value === null;
-    case "unknown":
-      return () => true;
-    case "literal": {
-      const values = new Set(def.values);
-      return (value) => values.has(value);
-    }
-    case "enum": {
-      const values = new Set<unknown>(Object.values(def.entries));
-      return (value) => values.has(value);
-    }
-    case "custom":
-      return def.fn;
-    default:
-      return undefined;
-  }
-}
-
-function checkOf(def: CheckDefinition): ((value: never) => boolean) | undefined {
-  switch (def.check) {
-    case "max_length":
-      return (value: string) => value.length <= def.maximum;
-    case "length_equals":
-      return (value: string) => value.length === def.length;
-    case "greater_than":
-      return (value: number) => (def.inclusive ? value >= def.value : value > def.value);
-    case "less_than":
-      return (value: number) => (def.inclusive ? value <= def.value : value < def.value);
-    case "custom":
-      return def.fn;
-    default:
-      return undefined;
-  }
-}
-
-function literalOf(option: z.ZodType, discriminator: string): unknown {
-  const { def } = option as unknown as Schema;
-  if (def.type !== "object") throw new Error("an option of a union by kind is not an object");
-  const kind = (def.shape[discriminator] as unknown as Schema).def;
-  if (kind.type !== "literal") throw new Error("the kind of a union's option is not a literal");
+function literalOf(option: AnySchema, discriminator: string): unknown {
+  const { def } = option;
+  const kind = def.type === "object" ? def.shape[discriminator]?.def : undefined;
+  if (kind?.type !== "enum" || kind.values.length !== 1) throw new Error("an option of a union by kind has no kind");
   return kind.values[0];
 }
 
-function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
-}
-
-/** For codecs whose value is sent as it is; known here, so that nothing is done for it. */
-export function identity<Value>(value: Value): Value {
-  return value;
 }

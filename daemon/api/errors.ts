@@ -34,8 +34,7 @@ export const protocolErrors = {
     "docs/protocol.md has the fields of each request",
   ),
   PROTOCOL_RESULT_INVALID: row(
-    (d: { method: string; field: string; reason: string }) =>
-      `the daemon's answer to ${d.method} is not valid${d.field === "" ? "" : ` at ${d.field}`}: ${d.reason}`,
+    (d: { method: string }) => `the daemon's answer to ${d.method} is of another form than the protocol says`,
     "The daemon may be of another version: compare `cloister status` and `cloister --version`",
   ),
   PROTOCOL_TOO_MANY_REQUESTS: row(

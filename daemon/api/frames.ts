@@ -1,17 +1,13 @@
 /**
- * Frames of the msgpack protocol: four bytes of length (big endian, of the body alone), then the body, one msgpack
- * value. What comes in is walked before it is decoded: no extension types, no depth or count that would cost more
- * than its own bytes. Source of the encoding: github.com/msgpack/msgpack, spec.md.
+ * Frames of the msgpack protocol: four bytes of length (big endian, of the body alone), then the body, one msgpack value.
  */
 import { Buffer } from "node:buffer";
 import { Packr, RESERVE_START_SPACE } from "msgpackr/pack";
 import { ProtocolError } from "./errors.ts";
+import { decodeMsgpack } from "./msgpack-decode.ts";
 
 /** The longest body that either side takes, in bytes. */
 export const frameLimitBytes = 1024 * 1024;
-
-/** How deep arrays and maps may lie in each other; a listing of the deepest tree needs less than half of it. */
-export const nestingLimit = 256;
 
 const headBytes = 4;
 
@@ -48,10 +44,9 @@ export function bodyOf(frame: Buffer): Buffer {
   return frame.subarray(headBytes);
 }
 
-/** Decodes a body. Byte strings in it are views of `body`. Throws PROTOCOL_FRAME_INVALID. */
+/** Byte strings in the value are views of `body`. Throws PROTOCOL_FRAME_INVALID. */
 export function decodeBody(body: Buffer): unknown {
-  checkBody(body);
-  return codec.unpack(body);
+  return decodeMsgpack(body);
 }
 
 /** Cuts a stream into bodies. Holds at most one unfinished frame. */
@@ -111,116 +106,4 @@ export class FrameReader {
     if (length === 0) throw new ProtocolError("PROTOCOL_FRAME_INVALID", { offset: 0, reason: "it is empty" });
     return length;
   }
-}
-
-/**
- * Walks a body without making anything of it. `open[depth]` counts the values that the innermost container still
- * waits for; a map waits for two per entry, and each second one, counted from the front, must be a text.
- */
-function checkBody(body: Buffer): void {
-  const refuse = (offset: number, reason: string) => new ProtocolError("PROTOCOL_FRAME_INVALID", { offset, reason });
-  const open: number[] = [1];
-  const isMap: boolean[] = [false];
-  let depth = 0;
-  let at = 0;
-
-  while (depth >= 0) {
-    const left = open[depth] as number;
-    if (left === 0) {
-      --depth;
-      continue;
-    }
-    open[depth] = left - 1;
-    const start = at;
-    const token = body[at++];
-    if (token === undefined) throw refuse(start, "it ends where a value was expected");
-
-    let skip = 0; // bytes of a scalar's payload
-    let count = -1; // values of a container
-    let isText = false;
-    let map = false;
-    if (token < 0x80 || token >= 0xe0) skip = 0;
-    else if (token < 0x90) {
-      count = (token & 0x0f) * 2;
-      map = true;
-    } else if (token < 0xa0) count = token & 0x0f;
-    else if (token < 0xc0) {
-      skip = token & 0x1f;
-      isText = true;
-    } else {
-      switch (token) {
-        case 0xc0: // nil, false, true
-        case 0xc2:
-        case 0xc3:
-          break;
-        case 0xc4: // bin and str, with lengths of 1, 2 and 4 bytes
-        case 0xd9:
-          skip = 1 + lengthAt(body, at, 1, refuse);
-          isText = token === 0xd9;
-          break;
-        case 0xc5:
-        case 0xda:
-          skip = 2 + lengthAt(body, at, 2, refuse);
-          isText = token === 0xda;
-          break;
-        case 0xc6:
-        case 0xdb:
-          skip = 4 + lengthAt(body, at, 4, refuse);
-          isText = token === 0xdb;
-          break;
-        case 0xcc: // numbers of 1, 2, 4 and 8 bytes
-        case 0xd0:
-          skip = 1;
-          break;
-        case 0xcd:
-        case 0xd1:
-          skip = 2;
-          break;
-        case 0xca:
-        case 0xce:
-        case 0xd2:
-          skip = 4;
-          break;
-        case 0xcb:
-        case 0xcf:
-        case 0xd3:
-          skip = 8;
-          break;
-        case 0xdc:
-        case 0xde:
-          count = lengthAt(body, at, 2, refuse) * (token === 0xde ? 2 : 1);
-          map = token === 0xde;
-          at += 2;
-          break;
-        case 0xdd:
-        case 0xdf:
-          count = lengthAt(body, at, 4, refuse) * (token === 0xdf ? 2 : 1);
-          map = token === 0xdf;
-          at += 4;
-          break;
-        default: // 0xc1 and the extension types
-          throw refuse(start, "there is a type that is not used here");
-      }
-    }
-
-    if (isMap[depth] === true && left % 2 === 0 && !isText) throw refuse(start, "a map has a key that is not a text");
-    at += skip;
-    if (at > body.length) throw refuse(start, "a value is longer than the frame");
-    if (count < 0) continue;
-    if (count > body.length - at) throw refuse(start, "a list or map has more entries than the frame has bytes");
-    if (++depth >= nestingLimit) throw refuse(start, `values are nested deeper than ${nestingLimit} levels`);
-    open[depth] = count;
-    isMap[depth] = map;
-  }
-  if (at !== body.length) throw refuse(at, "more bytes follow the value");
-}
-
-function lengthAt(
-  body: Buffer,
-  at: number,
-  size: 1 | 2 | 4,
-  refuse: (offset: number, reason: string) => Error,
-): number {
-  if (at + size > body.length) throw refuse(at, "a length is cut off");
-  return size === 1 ? (body[at] as number) : size === 2 ? body.readUInt16BE(at) : body.readUInt32BE(at);
 }

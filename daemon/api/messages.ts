@@ -3,11 +3,23 @@
  * likes at once, and each is answered by one result or error with its id; chunks and events of a request come before
  * its answer. A stream of bytes begins with a window of `limits.windowBytes`; its reader extends it with credit.
  */
-import { z } from "zod";
-import { codecOf } from "./compiled-codec.ts";
+import { codecOf, noMatch } from "./compiled-codec.ts";
 import { ProtocolError } from "./errors.ts";
 import { frameLimitBytes } from "./frames.ts";
-import { absentOr, byteString, count, storeDirectory } from "./wire-values.ts";
+import {
+  absentOr,
+  boolean,
+  byKind,
+  list,
+  object,
+  oneOf,
+  record,
+  type Schema,
+  text,
+  unknown,
+  type ValueOf,
+} from "./schema.ts";
+import { byteString, count, storeDirectory } from "./wire-values.ts";
 
 /** Another major: the two cannot talk. A higher minor: messages and fields were added that the other one may not know. */
 export const protocolVersion = { major: 1, minor: 0 } as const;
@@ -27,24 +39,21 @@ export const limits = {
   chunkBytes: 64 * 1024 - 64,
 } as const;
 
-const id = z
-  .int()
-  .min(0)
-  .max(2 ** 32 - 1);
+const id = count;
 
 export const messages = {
   hello: {
     from: "both",
     does: "The first message of each side. The daemon's tells the client's role, its store and its limits.",
-    schema: z.object({
-      kind: z.literal("hello"),
-      protocol: z.object({ major: count, minor: count }),
-      version: z.string(),
-      buildId: z.string(),
-      features: z.array(z.string()),
+    schema: object({
+      kind: oneOf("hello"),
+      protocol: object({ major: count, minor: count }),
+      version: text(),
+      buildId: text(),
+      features: list(text()),
       daemon: absentOr(
-        z.object({
-          role: z.enum(["trusted", "any"]),
+        object({
+          role: oneOf("trusted", "any"),
           pid: count,
           storeDirectory,
           openRequests: count,
@@ -64,7 +73,7 @@ export const messages = {
   request: {
     from: "client",
     does: "Asks for a method; ids are the client's to choose, and free again after the answer.",
-    schema: z.object({ kind: z.literal("request"), id, method: z.string().max(100), params: z.unknown() }),
+    schema: object({ kind: oneOf("request"), id, method: text({ maximum: 100 }), params: unknown }),
     example: {
       kind: "request",
       id: 7,
@@ -75,19 +84,19 @@ export const messages = {
   result: {
     from: "daemon",
     does: "The answer to a request. After it the id's streams are over.",
-    schema: z.object({ kind: z.literal("result"), id, value: z.unknown() }),
+    schema: object({ kind: oneOf("result"), id, value: unknown }),
     example: { kind: "result", id: 7, value: null },
   },
   error: {
     from: "daemon",
     does: "The other answer to a request. Without an id it is about the connection, which is then closed.",
-    schema: z.object({
-      kind: z.literal("error"),
+    schema: object({
+      kind: oneOf("error"),
       id: absentOr(id),
-      code: z.string(),
-      message: z.string(),
-      hint: z.string(),
-      details: z.record(z.string(), z.unknown()),
+      code: text(),
+      message: text(),
+      hint: text(),
+      details: record,
     }),
     example: {
       kind: "error",
@@ -101,63 +110,54 @@ export const messages = {
   cancel: {
     from: "client",
     does: "The client no longer wants the answer, which comes all the same: an error, or a result that was already on its way.",
-    schema: z.object({ kind: z.literal("cancel"), id }),
+    schema: object({ kind: oneOf("cancel"), id }),
     example: { kind: "cancel", id: 7 },
   },
   event: {
     from: "daemon",
     does: "One event of a build. Log bytes are left out, and a line says how many, for a client that reads too slowly.",
-    schema: z.object({ kind: z.literal("event"), id, event: z.unknown() }),
+    schema: object({ kind: oneOf("event"), id, event: unknown }),
     example: { kind: "event", id: 7, event: { kind: "plan", toBuild: [], alreadyValid: 1 } },
   },
   chunk: {
     from: "both",
     does: "The next bytes of a request's upload or download; never more than the window still allows.",
-    schema: z.object({ kind: z.literal("chunk"), id, bytes: byteString }),
+    schema: object({ kind: oneOf("chunk"), id, bytes: byteString }),
     example: { kind: "chunk", id: 7, bytes: "(bin)" },
   },
   credit: {
     from: "both",
     does: "The reader of a stream has used so many bytes: the window grows by them.",
-    schema: z.object({ kind: z.literal("credit"), id, bytes: count }),
+    schema: object({ kind: oneOf("credit"), id, bytes: count }),
     example: { kind: "credit", id: 7, bytes: 262144 },
   },
   end: {
     from: "client",
     does: "The upload is complete. (A download is complete when its result comes.)",
-    schema: z.object({ kind: z.literal("end"), id }),
+    schema: object({ kind: oneOf("end"), id }),
     example: { kind: "end", id: 7 },
   },
   part: {
     from: "both",
     does: "A piece of a message that is longer than a frame may be. Parts follow each other directly; the last one completes it.",
-    schema: z.object({ kind: z.literal("part"), bytes: byteString, last: z.boolean() }),
+    schema: object({ kind: oneOf("part"), bytes: byteString, last: boolean }),
     example: { kind: "part", bytes: "(bin)", last: true },
   },
 } as const;
 
 export type MessageKind = keyof typeof messages;
-export type MessageOf<Kind extends MessageKind> = z.output<(typeof messages)[Kind]["schema"]>;
+export type MessageOf<Kind extends MessageKind> = ValueOf<(typeof messages)[Kind]["schema"]>;
 export type Message = { [Kind in MessageKind]: MessageOf<Kind> }[MessageKind];
 
-const message = z.discriminatedUnion(
-  "kind",
-  Object.values(messages).map((row) => row.schema) as unknown as [(typeof messages)["hello"]["schema"]],
-) as unknown as z.ZodType<Message>;
+const message = byKind("kind", ...Object.values(messages).map((row) => row.schema)) as Schema<Message>;
+const parser = codecOf(message);
 
 /** Throws PROTOCOL_MESSAGE_INVALID. */
 export function parseMessage(value: unknown): Message {
-  try {
-    return codecOf(message).decode(value);
-  } catch (error) {
-    if (!(error instanceof z.ZodError)) throw error;
-    const { field, reason } = describeIssue(error);
-    throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: field === "" ? reason : `${field}: ${reason}` });
-  }
-}
-
-/** The first thing that zod has to say, for our own errors. */
-export function describeIssue(error: z.ZodError): { readonly field: string; readonly reason: string } {
-  const issue = error.issues[0];
-  return { field: issue?.path.map(String).join(".") ?? "", reason: issue?.message ?? "it has another form" };
+  const parsed = parser.decode(value);
+  if (parsed !== noMatch) return parsed;
+  const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : undefined;
+  const reason =
+    kind === undefined ? "it has no kind" : `its fields are not those of the kind ${JSON.stringify(String(kind))}`;
+  throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason });
 }

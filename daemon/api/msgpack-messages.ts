@@ -3,11 +3,10 @@
  * ask, and the service method behind it. The client's methods, the server's dispatch, the checks on both sides and
  * docs/protocol.md are made from these rows. The messages that carry them are in messages.ts.
  */
-import { z } from "zod";
 import type { BuildEvent } from "./events.ts";
+import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import {
-  absentOr,
   addMethod,
   buildRecord,
   buildResult,
@@ -18,7 +17,6 @@ import {
   dictionary,
   gcResult,
   hashPart,
-  list,
   narListing,
   newPathInfo,
   objectName,
@@ -37,10 +35,10 @@ export interface RequestContext extends Cancellable {
   readonly onEvent: (event: BuildEvent) => void;
 }
 
-export interface Method<Params extends z.ZodType, Result extends z.ZodType> {
+export interface Method<Params, Result> {
   readonly does: string;
-  readonly params: Params;
-  readonly result: Result;
+  readonly params: Schema<Params>;
+  readonly result: Schema<Result>;
   /** Which streams go with it: bytes to the daemon, bytes from it, build events from it. */
   readonly upload: boolean;
   readonly download: boolean;
@@ -48,111 +46,108 @@ export interface Method<Params extends z.ZodType, Result extends z.ZodType> {
   /** "trusted": the daemon's own user, root, and those named with `--trust-user`. */
   readonly role: "any" | "trusted";
   /** A download gives its bytes; its result is sent after them. */
-  readonly invoke: (
-    service: Service,
-    params: z.output<Params>,
-    context: RequestContext,
-  ) => Promise<z.output<Result>> | ByteStream;
+  readonly invoke: (service: Service, params: Params, context: RequestContext) => Promise<Result> | ByteStream;
 }
 
 export const methods = {
   status: method({
     does: "What the daemon is and how busy it is.",
+    params: object({}),
     result: status,
     invoke: (service, _, context) => service.status(context),
   }),
 
   queryPathInfo: method({
     does: "What the store knows of a valid path; null if the path is not valid.",
-    params: z.object({ path: storePath }),
-    result: pathInfo.nullable(),
+    params: object({ path: storePath }),
+    result: nullable(pathInfo),
     invoke: (service, { path }, context) => service.queryPathInfo(path, context).then(orNull),
   }),
   queryPathDetails: method({
     does: "The same, with what needs looking around: referrers, derivers, closure size, the build's record.",
-    params: z.object({ path: storePath }),
-    result: pathDetails.nullable(),
+    params: object({ path: storePath }),
+    result: nullable(pathDetails),
     invoke: (service, { path }, context) => service.queryPathDetails(path, context).then(orNull),
   }),
   queryValidPaths: method({
     does: "Those of the paths that are valid, in their order.",
-    params: z.object({ paths: z.array(storePath) }),
+    params: object({ paths: list(storePath) }),
     result: list(storePath),
     invoke: (service, { paths }, context) => service.queryValidPaths(paths, context),
   }),
   queryReferrers: method({
     does: "The valid paths that refer to a path.",
-    params: z.object({ path: storePath }),
+    params: object({ path: storePath }),
     result: list(storePath),
     invoke: (service, { path }, context) => service.queryReferrers(path, context),
   }),
   queryClosure: method({
     does: "The closure over references (forward) or referrers (backward), dependencies first.",
-    params: z.object({ paths: z.array(storePath), direction: z.enum(["forward", "backward"]) }),
+    params: object({ paths: list(storePath), direction: oneOf("forward", "backward") }),
     result: list(storePath),
     invoke: (service, { paths, direction }, context) => service.queryClosure(paths, direction, context),
   }),
   findPathByHashPart: method({
     does: "The valid path with these 32 digits; null if there is none.",
-    params: z.object({ hashPart }),
-    result: storePath.nullable(),
+    params: object({ hashPart }),
+    result: nullable(storePath),
     invoke: (service, params, context) => service.findPathByHashPart(params.hashPart, context).then(orNull),
   }),
   queryDerivationOutputs: method({
     does: "The outputs of a derivation in the store, by id; null where the path is not known before it is built.",
-    params: z.object({ drvPath: storePath }),
-    result: dictionary(storePath.nullable()),
+    params: object({ drvPath: storePath }),
+    result: dictionary(nullable(storePath)),
     invoke: (service, { drvPath }, context) => service.queryDerivationOutputs(drvPath, context),
   }),
 
   addSource: method({
     does: "Adds the uploaded NAR under the path that follows from its contents. This connection then holds a lease on it.",
-    params: z.object({ name: objectName, method: addMethod }),
+    params: object({ name: objectName, method: addMethod }),
     result: pathInfo,
     upload: true,
     invoke: (service, params, context) => service.addSource(params.name, params.method, context.upload, context),
   }),
   addNar: method({
     does: "Adds the uploaded NAR under the path that is stated. Who is not trusted may add only what follows from its contents.",
-    params: z.object({ info: newPathInfo }),
-    result: z.null(),
+    params: object({ info: newPathInfo }),
+    result: nil,
     upload: true,
     invoke: (service, { info }, context) => service.addNar(info, context.upload, context).then(nothing),
   }),
   addText: method({
     does: "Adds a text object; one whose name ends in .drv must be a derivation with the outputs that it should have.",
-    params: z.object({ name: objectName, contents: byteString, references: z.array(storePath) }),
+    params: object({ name: objectName, contents: byteString, references: list(storePath) }),
     result: storePath,
     invoke: (service, { name, contents, references }, context) => service.addText(name, contents, references, context),
   }),
 
   readNar: method({
     does: "The NAR of a valid path.",
-    params: z.object({ path: storePath }),
-    result: z.null(),
+    params: object({ path: storePath }),
+    result: nil,
     download: true,
     invoke: (service, { path }, context) => service.readNar(path, context),
   }),
   readListing: method({
     does: "What a path holds, without the contents.",
-    params: z.object({ path: storePath }),
+    params: object({ path: storePath }),
     result: narListing,
     invoke: (service, { path }, context) => service.readListing(path, context),
   }),
   readFile: method({
     does: 'The contents of one regular file; `inside` is "" for a path that is a file itself, else such as "bin/hello".',
-    params: z.object({ path: storePath, inside: z.string() }),
-    result: z.null(),
+    params: object({ path: storePath, inside: text() }),
+    result: nil,
     download: true,
     invoke: (service, { path, inside }, context) => service.readFile(path, inside, context),
   }),
 
   build: method({
     does: "Makes the targets valid. One result for each target, in their order; a failed build is a result, not an error.",
-    params: z.object({
-      targets: z.array(derivedPath),
-      mode: z.enum(["normal", "check"]),
-      keepGoing: z.boolean(),
+    params: object({
+      targets: list(derivedPath),
+      mode: oneOf("normal", "check"),
+      keepGoing: boolean,
       cores: count,
       timeoutMs: count,
       silenceMs: count,
@@ -163,49 +158,50 @@ export const methods = {
   }),
   queryBuildRecords: method({
     does: "Records of builds by id, derivation, output path or name, newest first.",
-    params: z.object({ text: absentOr(z.string()), limit: count }),
+    params: object({ text: absentOr(text()), limit: count }),
     result: list(buildRecord),
     invoke: (service, query, context) => service.queryBuildRecords(query, context),
   }),
   readLog: method({
     does: "The log of a build record, as the builder wrote it; with `follow` until the build ends.",
-    params: z.object({ recordId: z.string(), follow: z.boolean() }),
-    result: z.null(),
+    params: object({ recordId: text(), follow: boolean }),
+    result: nil,
     download: true,
     invoke: (service, { recordId, follow }, context) => service.readLog(recordId, withContext({ follow }, context)),
   }),
 
   addIndirectRoot: method({
     does: "Registers a symbolic link of the client's as a root; the daemon only ever reads the link itself.",
-    params: z.object({ link: clientPath, path: storePath }),
-    result: z.null(),
+    params: object({ link: clientPath, path: storePath }),
+    result: nil,
     invoke: (service, { link, path }, context) => service.addIndirectRoot(link, path, context).then(nothing),
   }),
   addPermanentRoot: method({
     does: "Makes a root in the state directory.",
-    params: z.object({ name: objectName, path: storePath }),
-    result: z.null(),
+    params: object({ name: objectName, path: storePath }),
+    result: nil,
     role: "trusted",
     invoke: (service, { name, path }, context) => service.addPermanentRoot(name, path, context).then(nothing),
   }),
   removeRoot: method({
     does: "Forgets a root, named as `listRoots` names it.",
-    params: z.object({ from: z.string() }),
-    result: z.null(),
+    params: object({ from: text() }),
+    result: nil,
     role: "trusted",
     invoke: (service, { from }, context) => service.removeRoot(from, context).then(nothing),
   }),
   listRoots: method({
     does: "All roots, and the leases of connections and builds.",
+    params: object({}),
     result: list(root),
     invoke: (service, _, context) => service.listRoots(context),
   }),
   collectGarbage: method({
     does: "Deletes what no root or lease reaches: all of it, up to a number of bytes, or certain paths.",
-    params: z.object({
-      dryRun: z.boolean(),
+    params: object({
+      dryRun: boolean,
       maxFreedBytes: absentOr(size),
-      paths: absentOr(z.array(storePath)),
+      paths: absentOr(list(storePath)),
     }),
     result: gcResult,
     invoke: (service, options, context) => service.collectGarbage(withContext(options, context)),
@@ -213,27 +209,25 @@ export const methods = {
 
   shutdown: method({
     does: "Asks the daemon to end. Running builds may go on for `drainMs`, then they are cancelled.",
-    params: z.object({ drainMs: count }),
-    result: z.null(),
+    params: object({ drainMs: count }),
+    result: nil,
     role: "trusted",
     invoke: (service, { drainMs }, context) => service.shutdown(withContext({ drainMs }, context)).then(nothing),
   }),
 } as const;
 
 export type MethodName = keyof typeof methods;
-export type Params<Name extends MethodName> = z.output<(typeof methods)[Name]["params"]>;
-export type Result<Name extends MethodName> = z.output<(typeof methods)[Name]["result"]>;
+export type Params<Name extends MethodName> = ValueOf<(typeof methods)[Name]["params"]>;
+export type Result<Name extends MethodName> = ValueOf<(typeof methods)[Name]["result"]>;
 
 export function isMethodName(text: string): text is MethodName {
   return Object.hasOwn(methods, text);
 }
 
-const noParams = z.object({});
-
-interface Row<Params extends z.ZodType, Result extends z.ZodType> {
+interface Row<Params, Result> {
   readonly does: string;
-  readonly params?: Params;
-  readonly result: Result;
+  readonly params: Schema<Params>;
+  readonly result: Schema<Result>;
   readonly upload?: boolean;
   readonly download?: boolean;
   readonly events?: boolean;
@@ -242,11 +236,8 @@ interface Row<Params extends z.ZodType, Result extends z.ZodType> {
 }
 
 /** Fills in what most rows do not have. */
-function method<Result extends z.ZodType, Params extends z.ZodType = typeof noParams>(
-  row: Row<Params, Result>,
-): Method<Params, Result> {
-  const params = row.params ?? (z.object({}) as unknown as Params);
-  return { upload: false, download: false, events: false, role: "any", ...row, params };
+function method<Params, Result>(row: Row<Params, Result>): Method<Params, Result> {
+  return { upload: false, download: false, events: false, role: "any", ...row };
 }
 
 function orNull<Value>(value: Value | undefined): Value | null {

@@ -3,14 +3,12 @@
  * it comes out of one. A codec's "decode" makes the value, its "encode" what is sent. Sets are lists, dictionaries
  * with keys of others are lists of pairs, bigints are 64-bit integers, what is absent is left out.
  */
-import { z } from "zod";
-import type { BuildRecord, BuildRecordStatus } from "../../derivations/build-record.ts";
-import type { BuildResult, BuildStatus } from "../../derivations/build-result.ts";
+import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildResult } from "../../derivations/build-result.ts";
 import type { ContentAddress } from "../../derivations/content-address.ts";
-import { parseContentAddress, printContentAddress } from "../../derivations/content-address.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { ErrorData } from "../../derivations/error.ts";
-import { makeSha256, type Sha256 } from "../../derivations/hash.ts";
+import { type Hash, type HashAlgorithm, hashSizes, makeSha256, type Sha256 } from "../../derivations/hash.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import {
@@ -22,97 +20,106 @@ import {
   type StoreDirectory,
   type StorePath,
 } from "../../derivations/store-path.ts";
-import { identity } from "./compiled-codec.ts";
+import { ProtocolError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
 import { plainDetails } from "./plain-details.ts";
+import {
+  absentOr,
+  boolean,
+  byKind,
+  codec,
+  identity,
+  integer,
+  lazy,
+  list,
+  named,
+  number,
+  object,
+  oneOf,
+  record,
+  type Schema,
+  text,
+  tuple,
+  union,
+} from "./schema.ts";
 import type { AddMethod, GcResult, PathDetails, Root, Status } from "./service.ts";
 
-/** What docs/protocol.md says of a value, and what the tidy checks look for in the messages. */
-export interface WireForm {
-  readonly name: string;
-  readonly form: string;
-  /** It names a file of the client's machine. Only `addIndirectRoot` may have one: it is readlink'ed, never read. */
-  readonly clientPath?: true;
-}
-
-export const wireForms = z.registry<WireForm>();
-
-const storePathLimit = hashPartLength + 1 + nameLengthLimit;
-
 /** Lists and texts are bounded by the message that holds them; this is for those that have a bound of their own. */
-const shortText = z.string().max(4096);
+const shortText = text({ maximum: 4096 });
 
-export const storePath = z
-  .codec(z.string().max(storePathLimit), z.custom<StorePath>(), {
-    decode: (text) => parseStorePath(text),
-    encode: identity,
-  })
-  .register(wireForms, { name: "store path", form: 'text "HASH-NAME", without the store directory' });
+export const storePath: Schema<StorePath> = named(
+  codec(text({ maximum: hashPartLength + 1 + nameLengthLimit }), { decode: parseStorePath, encode: identity<string> }),
+  { name: "store path", form: 'text "HASH-NAME", without the store directory' },
+);
 
-export const storeDirectory = z
-  .codec(shortText, z.custom<StoreDirectory>(), { decode: (text) => parseStoreDirectory(text), encode: identity })
-  .register(wireForms, { name: "store directory", form: 'text such as "/cloister/store"' });
+export const storeDirectory: Schema<StoreDirectory> = named(
+  codec(shortText, { decode: parseStoreDirectory, encode: identity<string> }),
+  { name: "store directory", form: 'text such as "/cloister/store"' },
+);
 
 /** A file of the client's machine. */
-export const clientPath = z
-  .string()
-  .max(4095)
-  .startsWith("/")
-  .register(wireForms, { name: "client path", form: "text, absolute", clientPath: true });
+export const clientPath = named(text({ maximum: 4095, check: (path) => path.startsWith("/") }), {
+  name: "client path",
+  form: "text, absolute",
+  clientPath: true,
+});
 
-export const objectName = z
-  .string()
-  .max(nameLengthLimit)
-  .refine(canBeName)
-  .register(wireForms, { name: "name", form: "text that can be a store path's name" });
+/** Its decoder throws the name's own error, which says more than that it does not fit. */
+export const objectName = named(codec(text({ maximum: nameLengthLimit }), { decode: checkName, encode: identity }), {
+  name: "name",
+  form: "text that can be a store path's name",
+});
 
-export const byteString = z
-  .custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes are expected")
-  .register(wireForms, { name: "bytes", form: "bin" });
+export const byteString: Schema<Uint8Array> = named({ def: { type: "bytes" } }, { name: "bytes", form: "bin" });
 
-/** Not negative. A small one may come as any integer type; it is sent as a 64-bit integer. */
-export const size = z
-  .codec(
-    z.union([z.bigint(), z.int()]),
-    z
-      .bigint()
-      .min(0n)
-      .max(2n ** 64n - 1n),
-    { decode: (value) => BigInt(value), encode: identity },
-  )
-  .register(wireForms, { name: "size", form: "integer of up to 64 bits, not negative" });
+/** A small one may come as any integer type; it is sent as a 64-bit integer. */
+export const size: Schema<bigint> = named(
+  { def: { type: "bigint" } },
+  {
+    name: "size",
+    form: "integer of up to 64 bits, not negative",
+  },
+);
 
-/** Not negative, below 2^53. Other languages write a small integer as they like, so 64 bits are taken as well. */
-export const count = z
-  .codec(z.union([z.number(), z.bigint()]), z.int().min(0), { decode: Number, encode: identity })
-  .register(wireForms, { name: "count", form: "integer below 2^53, not negative" });
+/** Other languages write a small integer as they like, so one of 64 bits is taken as well. */
+export const count: Schema<number> = named(
+  { def: { type: "count" } },
+  {
+    name: "count",
+    form: "integer below 2^53, not negative",
+  },
+);
 
-export const narHash = z
-  .codec(byteString, z.custom<Sha256>(), { decode: makeSha256, encode: (hash) => hash.bytes })
-  .register(wireForms, { name: "sha256", form: "bin of 32 bytes" });
+export const narHash: Schema<Sha256> = named(codec(byteString, { decode: makeSha256, encode: (hash) => hash.bytes }), {
+  name: "sha256",
+  form: "bin of 32 bytes",
+});
 
-export const contentAddress = z
-  .codec(shortText, z.custom<ContentAddress>(), {
-    decode: (text) => parseContentAddress(text),
-    encode: (address) => printContentAddress(address),
-  })
-  .register(wireForms, { name: "content address", form: 'text such as "fixed:r:sha256:BASE32"' });
+/** Its digest as bytes: base 32 takes longer than all the rest of a path info. */
+export const contentAddress: Schema<ContentAddress> = codec(
+  object({
+    method: oneOf("flat", "recursive", "text"),
+    algorithm: oneOf("md5", "sha1", "sha256", "sha512"),
+    digest: byteString,
+  }),
+  {
+    decode: ({ method, algorithm, digest }) => ({ method, hash: makeHash(algorithm, digest) }),
+    encode: ({ method, hash }) => ({ method, algorithm: hash.algorithm, digest: hash.bytes }),
+  },
+);
 
-export const storePathSet = z
-  .codec(z.array(storePath), z.custom<ReadonlySet<StorePath>>(), {
-    decode: (paths) => new Set(paths),
-    encode: (paths) => [...paths],
-  })
-  .register(wireForms, { name: "store paths", form: "list of store path, each once" });
+export const storePathSet: Schema<ReadonlySet<StorePath>> = named(
+  codec(list(storePath), { decode: (paths) => new Set(paths), encode: (paths) => [...paths] }),
+  { name: "store paths", form: "list of store path, each once" },
+);
 
-export const hashPart = z
-  .string()
-  .length(hashPartLength)
-  .register(wireForms, { name: "hash part", form: "text, the 32 digits before a store path's name" });
+export const hashPart = named(text({ check: (digits) => digits.length === hashPartLength }), {
+  name: "hash part",
+  form: "text, the 32 digits before a store path's name",
+});
 
-export const errorData = z.codec(
-  z.object({ code: z.string(), message: z.string(), hint: z.string(), details: z.record(z.string(), z.unknown()) }),
-  z.custom<ErrorData>(),
+export const errorData: Schema<ErrorData> = codec(
+  object({ code: text(), message: text(), hint: text(), details: record }),
   { decode: identity, encode: (error) => ({ ...error, details: plainDetails(error.details) }) },
 );
 
@@ -122,28 +129,26 @@ const contentFields = {
   narSize: size,
   references: storePathSet,
   deriver: absentOr(storePath),
-  ultimate: z.boolean(),
-  signatures: z.array(shortText),
+  ultimate: boolean,
+  signatures: list(shortText),
   contentAddress: absentOr(contentAddress),
 };
 
 /** What a sender knows of an object; when it was registered is the receiver's to say. */
-export const newPathInfo: z.ZodType<Omit<PathInfo, "registeredAtSeconds">> = z.object(contentFields);
+export const newPathInfo: Schema<Omit<PathInfo, "registeredAtSeconds">> = object(contentFields);
 
-export const pathInfo: z.ZodType<PathInfo> = z.object({ ...contentFields, registeredAtSeconds: count });
+export const pathInfo: Schema<PathInfo> = object({ ...contentFields, registeredAtSeconds: count });
 
-const strength = z.enum(["range", "root", "single"]);
-
-export const status: z.ZodType<Status> = z.object({
-  version: z.string(),
-  buildId: z.string(),
+export const status: Schema<Status> = object({
+  version: text(),
+  buildId: text(),
   pid: count,
-  startedAtMs: z.number(),
+  startedAtMs: number,
   storeDirectory,
-  realStoreDirectory: z.string(),
-  stateDirectory: z.string(),
-  strength,
-  system: z.string(),
+  realStoreDirectory: text(),
+  stateDirectory: text(),
+  strength: oneOf("range", "root", "single"),
+  system: text(),
   maxJobs: count,
   runningBuilds: count,
   waitingBuilds: count,
@@ -151,141 +156,132 @@ export const status: z.ZodType<Status> = z.object({
   validPaths: count,
 });
 
-export const addMethod: z.ZodType<AddMethod> = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("source"), references: z.array(storePath) }),
-  z.object({ kind: z.literal("fixed"), address: contentAddress, references: z.array(storePath) }),
-]);
+export const addMethod: Schema<AddMethod> = byKind(
+  "kind",
+  object({ kind: oneOf("source"), references: list(storePath) }),
+  object({ kind: oneOf("fixed"), address: contentAddress, references: list(storePath) }),
+);
 
-export const derivedPath: z.ZodType<DerivedPath> = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("opaque"), path: storePath }),
-  z.object({
-    kind: z.literal("built"),
-    drvPath: storePath,
-    outputs: z.union([z.literal("all"), z.array(objectName)]),
-  }),
-]);
+export const derivedPath: Schema<DerivedPath> = byKind(
+  "kind",
+  object({ kind: oneOf("opaque"), path: storePath }),
+  object({ kind: oneOf("built"), drvPath: storePath, outputs: union(oneOf("all"), list(objectName)) }),
+);
 
-export const buildResult: z.ZodType<BuildResult> = z.object({
+export const buildResult: Schema<BuildResult> = object({
   drvPath: storePath,
-  status: z.enum(["built", "already-valid", "failed", "dependency-failed", "cancelled"] satisfies BuildStatus[]),
+  status: oneOf("built", "already-valid", "failed", "dependency-failed", "cancelled"),
   outputs: dictionary(storePath),
   error: absentOr(errorData),
-  recordId: absentOr(z.string()),
-  wallMs: absentOr(z.number()),
+  recordId: absentOr(text()),
+  wallMs: absentOr(number),
 });
 
-export const buildEvent: z.ZodType<BuildEvent> = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("plan"),
-    toBuild: z.array(z.object({ drvPath: storePath, name: z.string() })),
+export const buildEvent: Schema<BuildEvent> = byKind(
+  "kind",
+  object({
+    kind: oneOf("plan"),
+    toBuild: list(object({ drvPath: storePath, name: text() })),
     alreadyValid: count,
   }),
-  z.object({ kind: z.literal("build-started"), drvPath: storePath, name: z.string(), recordId: z.string() }),
-  z.object({ kind: z.literal("build-log"), drvPath: storePath, name: z.string(), bytes: byteString }),
-  z.object({
-    kind: z.literal("build-finished"),
+  object({ kind: oneOf("build-started"), drvPath: storePath, name: text(), recordId: text() }),
+  object({ kind: oneOf("build-log"), drvPath: storePath, name: text(), bytes: byteString }),
+  object({
+    kind: oneOf("build-finished"),
     drvPath: storePath,
-    name: z.string(),
+    name: text(),
     result: buildResult,
-    lastLogLines: z.array(byteString),
+    lastLogLines: list(byteString),
   }),
-]);
+);
 
-export const buildRecord: z.ZodType<BuildRecord> = z.object({
-  id: z.string(),
+export const buildRecord: Schema<BuildRecord> = object({
+  id: text(),
   drvPath: storePath,
-  name: z.string(),
-  user: absentOr(z.object({ uid: count })),
-  status: z.enum(["building", "sealing", "done", "failed", "cancelled"] satisfies BuildRecordStatus[]),
-  startedAtMs: z.number(),
-  stoppedAtMs: absentOr(z.number()),
-  command: z.array(z.string()),
-  environment: dictionary(z.string()),
-  inputs: z.array(storePath),
+  name: text(),
+  user: absentOr(object({ uid: count })),
+  status: oneOf("building", "sealing", "done", "failed", "cancelled"),
+  startedAtMs: number,
+  stoppedAtMs: absentOr(number),
+  command: list(text()),
+  environment: dictionary(text()),
+  inputs: list(storePath),
   world: absentOr(storePath),
-  strength: z.string(),
-  exitStatus: absentOr(z.int()),
-  signal: absentOr(z.int()),
+  strength: text(),
+  exitStatus: absentOr(integer),
+  signal: absentOr(integer),
   error: absentOr(errorData),
-  outputs: dictionary(z.object({ path: storePath, narHash: z.string(), narSize: z.number() })),
-  resources: z.object({
-    cpuUserMicroseconds: z.number(),
-    cpuSystemMicroseconds: z.number(),
-    maxResidentBytes: z.number(),
-    wallMicroseconds: z.number(),
+  outputs: dictionary(object({ path: storePath, narHash: text(), narSize: number })),
+  resources: object({
+    cpuUserMicroseconds: number,
+    cpuSystemMicroseconds: number,
+    maxResidentBytes: number,
+    wallMicroseconds: number,
   }),
-  logFile: absentOr(z.string()),
+  logFile: absentOr(text()),
 });
 
-export const pathDetails: z.ZodType<PathDetails> = z.object({
+export const pathDetails: Schema<PathDetails> = object({
   info: pathInfo,
-  realPath: z.string(),
-  referrers: z.array(storePath),
-  validDerivers: z.array(storePath),
+  realPath: text(),
+  referrers: list(storePath),
+  validDerivers: list(storePath),
   closureBytes: size,
   closurePaths: count,
   record: absentOr(buildRecord),
 });
 
-export const narListing: z.ZodType<NarListing> = z
-  .discriminatedUnion("type", [
-    z.object({
-      type: z.literal("regular"),
-      size: z.number(),
-      executable: absentOr(z.literal(true)),
-      narOffset: absentOr(z.number()),
+export const narListing: Schema<NarListing> = named(
+  byKind(
+    "type",
+    object({
+      type: oneOf("regular"),
+      size: number,
+      executable: absentOr(oneOf(true)),
+      narOffset: absentOr(number),
     }),
-    z.object({ type: z.literal("symlink"), target: z.string() }),
-    z.object({
-      type: z.literal("directory"),
-      get entries() {
-        return dictionary<NarListing, unknown>(narListing);
-      },
-    }),
-  ])
-  .register(wireForms, {
+    object({ type: oneOf("symlink"), target: text() }),
+    object({ type: oneOf("directory"), entries: dictionary(lazy(() => narListing)) }),
+  ),
+  {
     name: "listing",
-    form: 'map: type "regular" (size, executable, narOffset), "symlink" (target) or "directory" (entries: pairs of name and listing)',
-  });
+    form: 'map: type "regular" (size, executable, narOffset), "symlink" (target) or "directory" (entries: dictionary of listing)',
+  },
+);
 
-export const root: z.ZodType<Root> = z.object({
-  kind: z.enum(["permanent", "indirect", "lease"]),
-  from: z.string(),
+export const root: Schema<Root> = object({
+  kind: oneOf("permanent", "indirect", "lease"),
+  from: text(),
   path: storePath,
-  unreadable: z.boolean(),
+  unreadable: boolean,
 });
 
-export const gcResult: z.ZodType<GcResult> = z.object({ deleted: z.array(storePath), freedBytes: size, alive: count });
-
-/**
- * A field that is left out where there is nothing to say. Not zod's own exactOptional, which lets a codec see the
- * absent value; what is undefined is not sent, so that both are the same.
- */
-export function absentOr<Schema extends z.ZodType>(schema: Schema): z.ZodExactOptional<Schema> {
-  return schema.optional() as unknown as z.ZodExactOptional<Schema>;
-}
-
-/** A list as our own types have it. */
-export function list<Value>(value: z.ZodType<Value>): z.ZodType<readonly Value[]> {
-  return z.array(value);
-}
+export const gcResult: Schema<GcResult> = object({ deleted: list(storePath), freedBytes: size, alive: count });
 
 /** Keys are others' words, such as the ids of outputs: pairs in the message, an object without prototype here. */
-export function dictionary<Value, Sent>(value: z.ZodType<Value, Sent>) {
-  return z
-    .codec(z.array(z.tuple([z.string(), value])), z.custom<Readonly<Record<string, Value>>>(), {
-      decode: (pairs) => {
-        const record: Record<string, Value> = Object.create(null);
-        for (const [key, entry] of pairs) record[key] = entry as Value;
-        return record;
-      },
-      encode: (record) => Object.entries(record) as [string, never][],
-    })
-    .register(wireForms, { name: "dictionary", form: "list of pairs [text, value]" });
+export function dictionary<Value>(value: Schema<Value>): Schema<Readonly<Record<string, Value>>> {
+  const pairs = list(tuple(text(), value));
+  const schema = codec(pairs, {
+    decode: (sent) => {
+      const made: Record<string, Value> = Object.create(null);
+      for (const [key, entry] of sent) made[key] = entry;
+      return made as Readonly<Record<string, Value>>;
+    },
+    encode: (dictionaryOf) => Object.entries(dictionaryOf),
+  });
+  return named(schema, { name: "dictionary", form: "list of pairs [text, value]" });
 }
 
-/** Throws the name's own error, which says more than a yes or no. */
-function canBeName(name: string): boolean {
+function checkName(name: string): string {
   assertStorePathName(name);
-  return true;
+  return name;
+}
+
+function makeHash(algorithm: HashAlgorithm, bytes: Uint8Array): Hash {
+  const wanted = hashSizes[algorithm];
+  if (bytes.length !== wanted)
+    throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", {
+      reason: `a ${algorithm} digest has ${wanted} bytes, not ${bytes.length}`,
+    });
+  return { algorithm, bytes };
 }

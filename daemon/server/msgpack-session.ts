@@ -4,25 +4,19 @@
  * connection alone. When the client is gone, its requests are cancelled and its leases given back.
  */
 import type { Socket } from "node:net";
-import { z } from "zod";
 import { CloisterError, type ErrorData } from "../../derivations/error.ts";
 import type { StoreDirectory } from "../../derivations/store-path.ts";
 import { thisProgram } from "../api/build-id.ts";
-import { codecOf } from "../api/compiled-codec.ts";
+import { codecOf, noMatch } from "../api/compiled-codec.ts";
 import { ProtocolError } from "../api/errors.ts";
 import { MessageChannel } from "../api/message-channel.ts";
-import {
-  describeIssue,
-  limits,
-  type Message,
-  type MessageOf,
-  protocolFeatures,
-  protocolVersion,
-} from "../api/messages.ts";
+import { limits, type Message, type MessageOf, protocolFeatures, protocolVersion } from "../api/messages.ts";
 import { isMethodName, type Method, type MethodName, methods } from "../api/msgpack-messages.ts";
 import { plainDetails } from "../api/plain-details.ts";
+import type { AnySchema } from "../api/schema.ts";
 import type { ByteStream, Caller, Service } from "../api/service.ts";
 import { sendStream } from "../api/streams.ts";
+import { findFault } from "../api/zod-of-schema.ts";
 import { ServerError } from "./errors.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { OpenRequest } from "./open-request.ts";
@@ -166,7 +160,7 @@ export class MsgpackSession {
   }
 
   #dispatch(id: number, method: MethodName, params: unknown): void {
-    const row = methods[method] as unknown as Method<z.ZodType, z.ZodType>;
+    const row = methods[method] as Method<unknown, unknown>;
     const request = new OpenRequest(id, method, this.#channel);
     this.#requests.set(id, request);
     let answer: Promise<unknown> | ByteStream;
@@ -189,7 +183,7 @@ export class MsgpackSession {
     return null;
   }
 
-  #answer(request: OpenRequest, row: Method<z.ZodType, z.ZodType>, result: unknown): void {
+  #answer(request: OpenRequest, row: Method<unknown, unknown>, result: unknown): void {
     try {
       this.#channel.send({ kind: "result", id: request.id, value: codecOf(row.result).encode(result) });
     } catch (error) {
@@ -249,12 +243,10 @@ const allowedWhileStopping: ReadonlySet<MethodName> = new Set<MethodName>([
 ]);
 
 function decodeParams(method: MethodName, params: unknown): unknown {
-  try {
-    return codecOf(methods[method].params as z.ZodType).decode(params);
-  } catch (error) {
-    if (!(error instanceof z.ZodError)) throw error;
-    throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...describeIssue(error) });
-  }
+  const schema: AnySchema = methods[method].params;
+  const decoded = codecOf(schema).decode(params);
+  if (decoded !== noMatch) return decoded;
+  throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...findFault(schema, params) });
 }
 
 function unexpected(method: string, error: unknown): CloisterError {

@@ -1,8 +1,7 @@
 /** Random values of any schema of daemon/api/wire-values.ts, as our own types have them. */
 import fc, { type Arbitrary } from "fast-check";
-import type { z } from "zod";
-import type { Schema } from "../../daemon/api/schema-definition.ts";
-import { wireForms } from "../../daemon/api/wire-values.ts";
+import type { AnySchema, Shape } from "../../daemon/api/schema.ts";
+import { contentAddress } from "../../daemon/api/wire-values.ts";
 import { hashBytes, makeSha256 } from "../../derivations/hash.ts";
 import { parseStoreDirectory, parseStorePath } from "../../derivations/store-path.ts";
 
@@ -23,18 +22,14 @@ const byForm: Readonly<Record<string, Arbitrary<unknown>>> = {
   size: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
   count: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
   sha256: digest.map(makeSha256),
-  "content address": fc
-    .tuple(fc.constantFrom("flat" as const, "recursive" as const), digest)
-    .map(([method, data]) => ({ method, hash: hashBytes("sha256", data) })),
   "store paths": fc.array(storePath, { maxLength: 5 }).map((paths) => new Set(paths)),
   "hash part": fc.stringMatching(/^[0-9abcdfghijklmnpqrsvwxyz]{32}$/),
 };
 
-export function arbitraryOf(schema: z.ZodType, depth = 0): Arbitrary<unknown> {
-  const form = wireForms.get(schema);
+export function arbitraryOf(schema: AnySchema, depth = 0): Arbitrary<unknown> {
+  const { def, form } = schema;
   const known = form && byForm[form.name];
   if (known !== undefined) return known;
-  const { def } = schema as unknown as Schema;
   if (form?.name === "dictionary") return dictionary(schema, depth);
   switch (def.type) {
     case "object":
@@ -43,33 +38,28 @@ export function arbitraryOf(schema: z.ZodType, depth = 0): Arbitrary<unknown> {
       return fc.array(arbitraryOf(def.element, depth + 1), { maxLength: depth > 4 ? 0 : 4 });
     case "tuple":
       return fc.tuple(...def.items.map((item) => arbitraryOf(item, depth + 1)));
-    case "union": // past some depth only what holds nothing
-      return fc.oneof(
-        ...(depth > 4 ? def.options.slice(0, 1) : def.options).map((option) => arbitraryOf(option, depth + 1)),
-      );
+    case "union": {
+      const options = depth > 4 ? def.options.slice(0, 1) : def.options; // past some depth only what holds nothing
+      return fc.oneof(...options.map((option) => arbitraryOf(option, depth + 1)));
+    }
     case "nullable":
       return fc.option(arbitraryOf(def.innerType, depth));
     case "optional":
       return arbitraryOf(def.innerType, depth);
-    case "literal":
-      return fc.constantFrom(...def.values);
+    case "lazy":
+      return arbitraryOf(def.get(), depth);
     case "enum":
-      return fc.constantFrom(...Object.values(def.entries));
-    case "pipe": // an error's data: the one codec of a map
-      return fc.record({
-        code: fc.string(),
-        message: fc.string(),
-        hint: fc.string(),
-        details: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.oneof(fc.string(), fc.nat(), bytes)),
-      });
+      return fc.constantFrom(...def.values);
+    case "codec": // of a map: an error's data or a content address
+      return schema === contentAddress ? address : error;
     case "string":
       return fc.string();
     case "boolean":
       return fc.boolean();
+    case "integer":
+      return fc.maxSafeInteger();
     case "number":
-      return def.format === "safeint"
-        ? fc.nat()
-        : fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0); // msgpack has no -0 among its integers
+      return fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0); // msgpack has no integer -0
     case "null":
       return fc.constant(null);
     default:
@@ -77,27 +67,33 @@ export function arbitraryOf(schema: z.ZodType, depth = 0): Arbitrary<unknown> {
   }
 }
 
-function fields(shape: Readonly<Record<string, z.ZodType>>, depth: number): Arbitrary<unknown> {
-  const names = Object.keys(shape);
-  const required = names.filter((name) => (shape[name] as unknown as Schema).def.type !== "optional");
-  const model = Object.fromEntries(names.map((name) => [name, arbitraryOf(shape[name] as z.ZodType, depth + 1)]));
+const address = fc
+  .tuple(fc.constantFrom("flat" as const, "recursive" as const), digest)
+  .map(([method, data]) => ({ method, hash: hashBytes("sha256", data) }));
+
+const error = fc.record({
+  code: fc.string(),
+  message: fc.string(),
+  hint: fc.string(),
+  details: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.oneof(fc.string(), fc.nat(), bytes)),
+});
+
+function fields(shape: Shape, depth: number): Arbitrary<unknown> {
+  const required = Object.keys(shape).filter((name) => shape[name]?.def.type !== "optional");
+  const model = Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, arbitraryOf(field, depth + 1)]));
   return fc.record(model, { requiredKeys: required, noNullPrototype: true });
 }
 
 /** Keys are others' words, also those that an object has of its own. */
-function dictionary(schema: z.ZodType, depth: number): Arbitrary<unknown> {
-  const pipe = (schema as unknown as Schema).def;
-  if (pipe.type !== "pipe") throw new Error("a dictionary is a codec");
-  const list = (pipe.in as unknown as Schema).def;
-  if (list.type !== "array") throw new Error("a dictionary is a list of pairs");
-  const pair = (list.element as unknown as Schema).def;
-  if (pair.type !== "tuple") throw new Error("a dictionary is a list of pairs");
+function dictionary({ def }: AnySchema, depth: number): Arbitrary<unknown> {
+  const list = def.type === "codec" ? def.in.def : undefined;
+  const pair = list?.type === "array" ? list.element.def : undefined;
+  const value = pair?.type === "tuple" ? pair.items[1] : undefined;
+  if (value === undefined) throw new Error("a dictionary is a codec of a list of pairs");
   const key = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom("__proto__", "constructor", "toString"));
-  return fc
-    .array(fc.tuple(key, arbitraryOf(pair.items[1] as z.ZodType, depth + 2)), { maxLength: depth > 4 ? 0 : 3 })
-    .map((pairs) => {
-      const record: Record<string, unknown> = Object.create(null);
-      for (const [name, value] of pairs) record[name] = value;
-      return record;
-    });
+  return fc.array(fc.tuple(key, arbitraryOf(value, depth + 2)), { maxLength: depth > 4 ? 0 : 3 }).map((pairs) => {
+    const record: Record<string, unknown> = Object.create(null);
+    for (const [name, entry] of pairs) record[name] = entry;
+    return record;
+  });
 }

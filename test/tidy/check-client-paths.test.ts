@@ -1,24 +1,35 @@
 import { expect, test } from "vitest";
-import { z } from "zod";
+import {
+  type AnySchema,
+  absentOr,
+  integer,
+  list,
+  nil,
+  object,
+  oneOf,
+  text,
+  union,
+  unknown,
+} from "../../daemon/api/schema.ts";
 import { clientPath, storePath } from "../../daemon/api/wire-values.ts";
 import { checkClientPaths } from "./check-client-paths.ts";
 
-const check = (params: z.ZodType) => checkClientPaths({ ask: { params } }, []).map(({ wrong }) => wrong);
+const check = (params: AnySchema) => checkClientPaths({ ask: { params } }, []).map(({ wrong }) => wrong);
 
 test("a request with a path of the client's is refused, however deep it lies", () => {
-  expect(check(z.object({ file: clientPath }))).toEqual(["ask.file carries a path of the client's machine"]);
-  const deep = z.object({ all: z.array(z.union([z.null(), z.object({ file: clientPath })])) });
+  expect(check(object({ file: clientPath }))).toEqual(["ask.file carries a path of the client's machine"]);
+  const deep = object({ all: list(union(nil, object({ file: clientPath }))) });
   expect(check(deep)).toEqual(["ask.all[].file carries a path of the client's machine"]);
 });
 
 test("a text of no checked form is refused: it could be such a path", () => {
-  expect(check(z.object({ text: z.string().optional() }))).toEqual(["ask.text is a string that nothing checks"]);
-  expect(check(z.object({ rest: z.unknown() }))).toEqual(["ask.rest is a unknown that nothing checks"]);
+  expect(check(object({ text: absentOr(text()) }))).toEqual(["ask.text is a string that nothing checks"]);
+  expect(check(object({ rest: unknown }))).toEqual(["ask.rest is a unknown that nothing checks"]);
 });
 
 test("checked forms and exceptions with a reason pass, and an exception that nothing needs does not", () => {
-  expect(check(z.object({ path: storePath, mode: z.enum(["a", "b"]), number: z.int() }))).toEqual([]);
+  expect(check(object({ path: storePath, mode: oneOf("a", "b"), number: integer }))).toEqual([]);
   const exception = { check: "client-paths", path: "ask.text", reason: "only compared" } as const;
-  expect(checkClientPaths({ ask: { params: z.object({ text: z.string() }) } }, [exception])).toEqual([]);
-  expect(checkClientPaths({ ask: { params: z.object({}) } }, [exception])).toHaveLength(1);
+  expect(checkClientPaths({ ask: { params: object({ text: text() }) } }, [exception])).toEqual([]);
+  expect(checkClientPaths({ ask: { params: object({}) } }, [exception])).toHaveLength(1);
 });

@@ -3,15 +3,14 @@
  * table of requests every text is of a checked form (a store path, a name), or stands in exceptions.ts with the reason
  * why it leads to no file.
  */
-import type { $ZodType, $ZodTypes } from "zod/v4/core";
-import { type WireForm, wireForms } from "../../daemon/api/wire-values.ts";
+import type { AnySchema } from "../../daemon/api/schema.ts";
 import { exceptions } from "./exceptions.ts";
 import type { Finding } from "./finding.ts";
 
 const table = "daemon/api/msgpack-messages.ts";
 
 export function checkClientPaths(
-  requests: Readonly<Record<string, { readonly params: $ZodType }>>,
+  requests: Readonly<Record<string, { readonly params: AnySchema }>>,
   excepted = exceptions,
 ): Finding[] {
   const reasons = excepted.filter(({ check }) => check === "client-paths").map(({ path }) => path);
@@ -34,12 +33,10 @@ interface OpenText {
   readonly wrong: string;
 }
 
-function findOpenTexts(schema: $ZodType, field: string): OpenText[] {
-  const form: WireForm | undefined = wireForms.get(schema as Parameters<typeof wireForms.get>[0]);
+function findOpenTexts({ def, form }: AnySchema, field: string): OpenText[] {
   if (form?.clientPath === true) return [{ field, wrong: "carries a path of the client's machine" }];
   if (form !== undefined) return []; // a form of its own, checked when it comes in
 
-  const { def } = (schema as $ZodTypes)._zod;
   switch (def.type) {
     case "object":
       return Object.entries(def.shape).flatMap(([name, inner]) => findOpenTexts(inner, `${field}.${name}`));
@@ -50,14 +47,16 @@ function findOpenTexts(schema: $ZodType, field: string): OpenText[] {
     case "optional":
     case "nullable":
       return findOpenTexts(def.innerType, field);
-    case "pipe":
+    case "codec":
       return findOpenTexts(def.in, field);
     case "boolean":
     case "number":
+    case "count":
+    case "integer":
     case "bigint":
     case "enum":
-    case "literal":
     case "null":
+    case "bytes":
       return [];
     default:
       return [{ field, wrong: `is a ${def.type} that nothing checks` }];
