@@ -88,7 +88,10 @@ export async function makeTemporaryLauncher(
   const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
   addBusybox(store);
   const { strength = "auto", maxJobs = 2 } = options;
-  const launcher = await startLauncher({ ...folders.options, strength, maxJobs });
+  const launcher = await startLauncher({ ...folders.options, strength, maxJobs }).catch(async (error: unknown) => {
+    await folders[Symbol.asyncDispose]();
+    throw error;
+  });
   const run: TemporaryLauncher["run"] = async (spec, order = {}, signal) => {
     const pieces: Uint8Array[] = [];
     const answer = await launcher.build(

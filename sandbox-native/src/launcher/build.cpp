@@ -1,7 +1,6 @@
 #include "launcher/build.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,19 +9,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 #include "launcher/jail-mounts.h"
+#include "launcher/watch.h"
 #include "linux/jail-plan.h"
 
 namespace cloister {
 namespace {
-
-uint64_t NowMicroseconds() noexcept {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
 
 /// How long each part of the work took.
 class Stopwatch {
@@ -40,80 +33,6 @@ class Stopwatch {
  private:
   uint64_t last_ = NowMicroseconds();
   std::vector<std::pair<const char*, uint64_t>> laps_;
-};
-
-/// Reads a build's output while it runs and ends it at its limits.
-class Watch {
- public:
-  Watch(const BuildContext& context, const LogPipe& log, uint64_t order, const JailSpec& spec, Jail& jail)
-      : context_(context), log_(log), order_(order), spec_(spec), jail_(jail) {}
-
-  /// Until the last process is gone and all it wrote is sent. Gives the reason if it was ended here.
-  std::optional<Ending::Kind> UntilEnd() {
-    const uint64_t start = NowMicroseconds();
-    uint64_t last_output = start;
-    pollfd entries[2] = {{jail_.pidfd(), POLLIN, 0}, {log_.read_end.get(), POLLIN, 0}};
-    for (;;) {
-      const int timeout = TimeoutMs(start, last_output);
-      const int ready = poll(entries, 2, timeout);
-      if (ready < 0 && errno != EINTR) End(Ending::Kind::kCancelled);
-      const bool ended = ready > 0 && entries[0].revents != 0;
-      if (ready > 0 && (entries[1].revents & POLLIN) != 0) {
-        last_output = NowMicroseconds();
-        ReadOutput(/*all=*/ended);
-      }
-      if (ended) return reason_;
-      const uint64_t now = NowMicroseconds();
-      if (Passed(spec_.wall_time_ms, start, now)) End(Ending::Kind::kTimedOut);
-      if (Passed(spec_.silence_ms, last_output, now)) End(Ending::Kind::kSilent);
-    }
-  }
-
- private:
-  static bool Passed(uint64_t limit_ms, uint64_t since, uint64_t now) { return limit_ms != 0 && now - since >= limit_ms * 1000; }
-
-  int TimeoutMs(uint64_t start, uint64_t last_output) const {
-    if (reason_) return -1;
-    const uint64_t now = NowMicroseconds();
-    uint64_t wait_ms = UINT64_MAX;
-    const auto consider = [&](uint64_t limit_ms, uint64_t since) {
-      if (limit_ms == 0) return;
-      const uint64_t passed_ms = (now - since) / 1000;
-      wait_ms = std::min(wait_ms, passed_ms >= limit_ms ? 0 : limit_ms - passed_ms);
-    };
-    consider(spec_.wall_time_ms, start);
-    consider(spec_.silence_ms, last_output);
-    return wait_ms == UINT64_MAX ? -1 : static_cast<int>(std::min<uint64_t>(wait_ms, 1 << 30));
-  }
-
-  void End(Ending::Kind reason) {
-    if (reason_) return;
-    reason_ = reason;
-    jail_.Kill();
-  }
-
-  void ReadOutput(bool all) {
-    do {
-      const ssize_t size = read(log_.read_end.get(), buffer_, sizeof buffer_);
-      if (size <= 0) return;
-      uint64_t length = static_cast<uint64_t>(size);
-      if (spec_.log_bytes != 0 && written_ + length > spec_.log_bytes) {
-        length = spec_.log_bytes - written_;
-        End(Ending::Kind::kLogLimit);
-      }
-      written_ += length;
-      if (length > 0) context_.channel.Send(MessageKind::kLog, order_, {buffer_, static_cast<size_t>(length)});
-    } while (all);
-  }
-
-  const BuildContext& context_;
-  const LogPipe& log_;
-  uint64_t order_;
-  const JailSpec& spec_;
-  Jail& jail_;
-  std::optional<Ending::Kind> reason_;
-  uint64_t written_ = 0;
-  char buffer_[kInlineBody];
 };
 
 Ending DescribeEnding(const Jail& jail, const siginfo_t& info, std::optional<Ending::Kind> reason) {
@@ -202,7 +121,8 @@ class Build {
     const uint64_t start = NowMicroseconds();
     prepared_.jail->Release(finish);
     stopwatch_.Lap("release");
-    const std::optional<Ending::Kind> reason = Watch(context_, log, id_, order_.spec, *prepared_.jail).UntilEnd();
+    Watch watch(context_.channel, id_, order_.spec, *prepared_.jail, log.read_end.get());
+    const std::optional<Ending::Kind> reason = watch.UntilEnd();
     stopwatch_.Lap("run");
     siginfo_t info{};
     prepared_.jail->Wait(info, usage_);

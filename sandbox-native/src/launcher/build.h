@@ -16,6 +16,7 @@
 #include "launcher/reaper.h"
 #include "launcher/root.h"
 #include "launcher/view-pool.h"
+#include "launcher/watch.h"
 #include "linux/jail-spec.h"
 #include "tree/hash-part.h"
 #include "tree/seal.h"
@@ -32,13 +33,6 @@ struct BuildOrder {
   JailSpec spec;
   std::vector<HashPart> candidates;
   std::vector<OutputOrder> outputs;
-};
-
-struct Ending {
-  enum class Kind : uint8_t { kExited, kSignalled, kTimedOut, kSilent, kLogLimit, kCancelled, kSetupFailed, kExecFailed };
-  Kind kind = Kind::kExited;
-  int value = 0;  // the exit status or the signal
-  Failure failure;
 };
 
 /// Builds that were ordered and have not been answered, so that they can be cancelled.
