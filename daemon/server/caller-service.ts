@@ -29,6 +29,7 @@ import type {
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { ServerError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
+import type { PathInfoCache } from "./path-info-cache.ts";
 
 export interface RunningBuild {
   readonly recordId: string;
@@ -41,6 +42,7 @@ export interface RunningBuild {
 export interface ServiceCore {
   readonly store: Store;
   readonly scheduler: Scheduler;
+  readonly pathInfos: PathInfoCache;
   readonly log: Logger;
   readonly system: string;
   readonly strength: Status["strength"];
@@ -83,7 +85,7 @@ export class CallerService implements Service {
 
   async queryPathInfo(path: StorePath): Promise<PathInfo | undefined> {
     if (this.#store.doubtedPaths > 0) await this.#store.whenBelieved([path]);
-    return this.#store.findPathInfo(path);
+    return this.#core.pathInfos.find(path);
   }
 
   async queryPathDetails(path: StorePath): Promise<PathDetails | undefined> {

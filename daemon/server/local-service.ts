@@ -14,6 +14,7 @@ import { defaultStoreDirectory } from "../api/socket-place.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { CallerService, type RunningBuild, type ServiceCore } from "./caller-service.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
+import { PathInfoCache } from "./path-info-cache.ts";
 
 export interface LocalOptions {
   /** Physical directory below which store and state lie. */
@@ -106,6 +107,7 @@ class Local implements LocalService, ServiceCore {
   readonly store: Store;
   readonly launcher: Launcher;
   readonly scheduler: Scheduler;
+  readonly pathInfos: PathInfoCache;
   readonly system = systemOfThisMachine();
   readonly startedAtMs = Date.now();
   readonly maxJobs: number;
@@ -117,6 +119,7 @@ class Local implements LocalService, ServiceCore {
   constructor(store: Store, launcher: Launcher, options: LocalServiceOptions & { readonly maxJobs: number }) {
     this.store = store;
     this.launcher = launcher;
+    this.pathInfos = new PathInfoCache(store);
     this.maxJobs = options.maxJobs;
     this.log = options.log ?? openLogger("silent", { readable: false });
     this.#options = options;

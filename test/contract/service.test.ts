@@ -264,6 +264,19 @@ describe.each(implementations)("%s", (_, open) => {
     });
   });
 
+  test("a path that was collected and added again is the new one", async () => {
+    const adding = await daemon.connect();
+    const path = await adding.addText("again", Buffer.from("again"), []);
+    const before = await service.queryPathInfo(path);
+    await adding[Symbol.asyncDispose]();
+    await expect.poll(async () => (await service.collectGarbage({ dryRun: false })).deleted).toContain(path);
+    expect(await service.queryPathInfo(path)).toBe(undefined);
+    const nar = fileNar("again");
+    const info = { ...(before as NonNullable<typeof before>), signatures: ["key-1:AAAA"] };
+    await service.addNar(info, inPieces(nar));
+    expect((await service.queryPathInfo(path))?.signatures).toEqual(["key-1:AAAA"]);
+  });
+
   describe("cancelling", () => {
     test("with a signal that is given already", async () => {
       const signal = AbortSignal.abort(new Error("never mind"));
