@@ -34,7 +34,8 @@ const head = `# What \`--json\` prints
 
 With \`--json\` a command prints one JSON value on stdout and nothing on stderr. Its exit status says how it ended, as
 without: 0 done, 1 the build or operation failed, 2 wrong usage, 130 interrupted. Fields with \`?\` may be absent. Later
-versions may add fields. \`cat\` has no \`--json\`: it prints a file's bytes. This page is made from the schemas in
+versions may add fields. \`cat\` has no \`--json\`: it prints a file's bytes. What is interrupted
+prints nothing. This page is made from the schemas in
 daemon/cli/json-output.ts by \`npm run docs\`; the tests hold the commands to them.
 `;
 

@@ -136,7 +136,7 @@ export function printPlan(plan: BuildEvent & { kind: "plan" }): string {
 }
 
 /** The exit status that a list of results asks for: 0, or 1 as soon as one target is not there. */
-export function exitStatusOf(results: readonly BuildResult[]): number {
+export function exitStatusOf(results: readonly BuildResult[]): 0 | 1 {
   return results.every((result) => result.status === "built" || result.status === "already-valid") ? 0 : 1;
 }
 

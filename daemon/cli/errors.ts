@@ -19,6 +19,10 @@ export const cliErrors = {
     (d: { path: string }) => `${d.path} exists and is not a symbolic link, so the result link was not made there`,
     "Move it away, or choose another place with `--out-link PATH`, or none with `--no-link`",
   ),
+  CLI_OUT_LINK_FAILED: row(
+    (d: { path: string; reason: string }) => `the result link ${d.path} cannot be made: ${d.reason}`,
+    "Choose another place with `--out-link PATH`, or none with `--no-link`",
+  ),
   CLI_PATH_UNKNOWN: row(
     (d: { text: string; storeDirectory: string }) => `${d.text} is not in the store ${d.storeDirectory}`,
     "Name a path such as the ones that `cloister build` prints; a path may be logical, physical, or a result link",

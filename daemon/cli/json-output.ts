@@ -10,7 +10,7 @@ import { realPathOf } from "./store-path-argument.ts";
 
 const path = z.string().meta({ id: "StorePath", description: "logical, the same on every machine" });
 const realPath = z.string().describe("where it lies on this machine");
-const place = z.object({ path, realPath }).meta({ id: "Place" });
+const place = z.strictObject({ path, realPath }).meta({ id: "Place" });
 const error = z
   .object({
     code: z.string().describe("the same in every version; see errors.md"),
@@ -24,7 +24,7 @@ const record = z
     id: z.string(),
     drvPath: path,
     name: z.string(),
-    user: z.object({ uid: z.number() }).optional().describe("who asked first"),
+    user: z.strictObject({ uid: z.number() }).optional().describe("who asked first"),
     status: z.enum(["building", "sealing", "done", "failed", "cancelled"]),
     startedAtMs: z.number().describe("milliseconds since 1970"),
     stoppedAtMs: z.number().optional().describe("absent while it runs"),
@@ -37,9 +37,9 @@ const record = z
     signal: z.number().optional(),
     error: error.optional(),
     outputs: z
-      .record(z.string(), z.object({ path, narHash: z.string().describe("SRI"), narSize: z.number() }))
+      .record(z.string(), z.strictObject({ path, narHash: z.string().describe("SRI"), narSize: z.number() }))
       .describe("by id; empty unless it is done"),
-    resources: z.object({
+    resources: z.strictObject({
       cpuUserMicroseconds: z.number(),
       cpuSystemMicroseconds: z.number(),
       maxResidentBytes: z.number(),
@@ -53,9 +53,9 @@ const strength = z
   .meta({ id: "Strength" });
 
 export const jsonOutputs = {
-  build: z.object({
+  build: z.strictObject({
     results: z.array(
-      z.object({
+      z.strictObject({
         drvPath: path.nullable().describe("null for a target that is a plain store path"),
         status: z.enum(["built", "already-valid", "failed", "dependency-failed", "cancelled"]),
         outputs: z.record(z.string(), place),
@@ -64,11 +64,11 @@ export const jsonOutputs = {
       }),
     ),
   }),
-  instantiate: z.object({ derivations: z.array(place) }),
-  add: z.object({ added: z.array(place) }),
-  "path-info": z.object({
+  instantiate: z.strictObject({ derivations: z.array(place) }),
+  add: z.strictObject({ added: z.array(place) }),
+  "path-info": z.strictObject({
     paths: z.array(
-      z.object({
+      z.strictObject({
         path,
         realPath,
         narHash: z.string().describe("SRI"),
@@ -90,19 +90,24 @@ export const jsonOutputs = {
   ls: z
     .record(z.string(), z.unknown())
     .describe("a NAR listing as Nix writes it: `type`, and `entries`, `size`, `executable`, `narOffset` or `target`"),
-  log: z.object({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
-  gc: z.object({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
-  roots: z.object({
+  log: z.strictObject({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
+  gc: z.strictObject({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
+  roots: z.strictObject({
     roots: z.array(
-      z.object({ kind: z.enum(["permanent", "indirect", "lease"]), from: z.string(), path, unreadable: z.boolean() }),
+      z.strictObject({
+        kind: z.enum(["permanent", "indirect", "lease"]),
+        from: z.string(),
+        path,
+        unreadable: z.boolean(),
+      }),
     ),
   }),
-  "roots add": z.object({ name: z.string(), path, realPath }),
-  "roots remove": z.object({ removed: z.string() }),
+  "roots add": z.strictObject({ name: z.string(), path, realPath }),
+  "roots remove": z.strictObject({ removed: z.string() }),
   "world make": place,
-  "world show": z.object({
+  "world show": z.strictObject({
     files: z.array(
-      z.object({
+      z.strictObject({
         path: z.string(),
         kind: z.enum(["directory", "file", "symlink", "empty-file"]),
         why: z.string(),
@@ -110,7 +115,7 @@ export const jsonOutputs = {
       }),
     ),
   }),
-  status: z.object({
+  status: z.strictObject({
     version: z.string(),
     buildId: z.string().describe("of this very build of the program"),
     pid: z.number(),
@@ -126,11 +131,11 @@ export const jsonOutputs = {
     connections: z.number(),
     validPaths: z.number(),
   }),
-  "daemon stop": z.object({ stopped: z.boolean().describe("false if none ran") }),
-  doctor: z.object({
-    strengths: z.object({ range: strength, root: strength, single: strength }),
+  "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
+  doctor: z.strictObject({
+    strengths: z.strictObject({ range: strength, root: strength, single: strength }),
     lines: z.array(
-      z.object({
+      z.strictObject({
         name: z.string(),
         ok: z.union([z.boolean(), z.literal("notice")]),
         detail: z.string(),
@@ -138,7 +143,7 @@ export const jsonOutputs = {
       }),
     ),
   }),
-  error: z.object({ error }),
+  error: z.strictObject({ error }),
 } as const;
 
 type Json<Name extends keyof typeof jsonOutputs> = z.infer<(typeof jsonOutputs)[Name]>;

@@ -130,9 +130,25 @@ async function readReport(pipe: Readable, signal: AbortSignal | undefined): Prom
   }
 }
 
+/**
+ * As `mkdir -p`. Node's own `recursive` never returns where a directory that exists answers ENOENT for what is to be made
+ * in it, as /proc does.
+ */
+function makeDirectories(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    makeDirectories(dirname(path));
+    mkdirSync(path);
+  }
+}
+
 /** Opens the log for appending; one that has grown too long is put aside first. */
 function openLog(logFile: string): number {
-  mkdirSync(dirname(logFile), { recursive: true });
+  makeDirectories(dirname(logFile));
   const stat = statSync(logFile, { throwIfNoEntry: false });
   if (stat !== undefined && stat.size > logLimitBytes) renameSync(logFile, `${logFile}.1`);
   return openSync(logFile, "a", 0o644);

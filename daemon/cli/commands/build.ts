@@ -9,7 +9,7 @@ import { BuildProgress, exitStatusOf } from "../build-progress.ts";
 import type { Context } from "../context.ts";
 import { buildJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
-import { assertLinkIsFree, makeOutLink, outLinkName } from "../out-link.ts";
+import { assertLinkIsPossible, makeOutLink, outLinkName } from "../out-link.ts";
 import type { ExitStatus } from "../run-command.ts";
 import { realPathOf } from "../store-path-argument.ts";
 import { resolveTargets } from "../targets.ts";
@@ -54,7 +54,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
     timeoutMs: parseCount("--timeout", options.timeout) * 1000,
     silenceMs: parseCount("--silence", options.silence) * 1000,
   };
-  if (options.link) assertLinkIsFree(resolve(context.cwd, options.outLink));
+  if (options.link) assertLinkIsPossible(resolve(context.cwd, options.outLink));
 
   const service = await context.connect();
   const status = await service.status({ signal: context.signal });
@@ -80,10 +80,11 @@ async function build(context: Context, targets: readonly string[], options: Buil
     if (exitStatusOf(checked) !== 0) results = checked;
     else context.say(`${context.paint.green("✔")} built again in another jail: the same, bit for bit`);
   }
-  const links =
-    exitStatusOf(results) === 0 && options.link ? await link(context, service, status, options.outLink, results) : [];
-  report(context, status, results, links);
-  return exitStatusOf(results) as ExitStatus;
+  if (!context.json)
+    for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
+  if (exitStatusOf(results) === 0 && options.link) await link(context, service, status, options.outLink, results);
+  if (context.json) context.printJson(buildJson(results, status));
+  return exitStatusOf(results);
 }
 
 async function link(
@@ -92,28 +93,16 @@ async function link(
   status: Status,
   base: string,
   results: readonly BuildResult[],
-): Promise<readonly string[]> {
-  const links: string[] = [];
+): Promise<void> {
   for (const [index, result] of results.entries())
     for (const [outputId, path] of outputsOf(result)) {
-      const realPath = realPathOf(path, status);
-      links.push(
-        await makeOutLink(service, context.cwd, outLinkName(base, index, outputId), { outputId, path, realPath }),
-      );
+      const output = { outputId, path, realPath: realPathOf(path, status) };
+      const linked = await makeOutLink(service, context.cwd, outLinkName(base, index, outputId), output);
+      context.say(`${context.paint.dim("linked:")} ${linked}`);
     }
-  return links;
 }
 
 /** `out` first, as people think of it. */
 function outputsOf(result: BuildResult): readonly [string, StorePath][] {
   return Object.entries(result.outputs).sort(([left], [right]) => Number(right === "out") - Number(left === "out"));
-}
-
-function report(context: Context, status: Status, results: readonly BuildResult[], links: readonly string[]): void {
-  if (context.json) {
-    context.printJson(buildJson(results, status));
-    return;
-  }
-  for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
-  for (const path of links) context.say(`${context.paint.dim("linked:")} ${path}`);
 }
