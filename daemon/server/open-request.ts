@@ -1,5 +1,7 @@
 /** One request of a connection while it is open: its streams, its events, and whether it is still wanted. */
+import { Buffer } from "node:buffer";
 import type { CloisterError } from "../../derivations/error.ts";
+import type { StorePath } from "../../derivations/store-path.ts";
 import { codecOf } from "../api/compiled-codec.ts";
 import { ProtocolError } from "../api/errors.ts";
 import type { BuildEvent } from "../api/events.ts";
@@ -20,7 +22,8 @@ export class OpenRequest implements RequestContext {
   #abort: AbortController | undefined;
   #upload: IncomingStream | undefined;
   #window: Window | undefined;
-  #skippedBytes = 0;
+  /** Of the log of each derivation. */
+  readonly #skippedBytes = new Map<StorePath, number>();
   isCancelled = false;
 
   constructor(id: number, method: MethodName, channel: MessageChannel) {
@@ -46,17 +49,11 @@ export class OpenRequest implements RequestContext {
 
   /** A client that reads too slowly misses log lines, and is told so; it never misses what started and ended. */
   readonly onEvent = (event: BuildEvent): void => {
-    if (event.kind === "build-log") {
-      if (this.#channel.unsentBytes > eventLimitBytes) {
-        this.#skippedBytes += event.bytes.length;
-        return;
-      }
-      if (this.#skippedBytes > 0) {
-        const note = `\n[cloister: ${this.#skippedBytes} bytes of the log left out here: its reader is too slow]\n`;
-        this.#skippedBytes = 0;
-        this.#sendEvent({ ...event, bytes: Buffer.from(note) });
-      }
+    if (event.kind === "build-log" && this.#channel.unsentBytes > eventLimitBytes) {
+      this.#skippedBytes.set(event.drvPath, (this.#skippedBytes.get(event.drvPath) ?? 0) + event.bytes.length);
+      return;
     }
+    if (event.kind === "build-log" || event.kind === "build-finished") this.#tellSkipped(event);
     this.#sendEvent(event);
   };
 
@@ -86,6 +83,14 @@ export class OpenRequest implements RequestContext {
   get #incoming(): IncomingStream {
     this.#upload ??= new IncomingStream(this.id, (bytes) => this.#channel.send({ kind: "credit", id: this.id, bytes }));
     return this.#upload;
+  }
+
+  #tellSkipped({ drvPath, name }: BuildEvent & { kind: "build-log" | "build-finished" }): void {
+    const count = this.#skippedBytes.get(drvPath);
+    if (count === undefined) return;
+    this.#skippedBytes.delete(drvPath);
+    const note = `\n[cloister: ${count} bytes of the log left out here: its reader is too slow]\n`;
+    this.#sendEvent({ kind: "build-log", drvPath, name, bytes: Buffer.from(note) });
   }
 
   #sendEvent(event: BuildEvent): void {

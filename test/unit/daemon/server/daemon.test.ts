@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { LocalBuilds, options } from "../../../support/local-builds.ts";
+import { RawConnection } from "../../../support/raw-connection.ts";
 import { TestDaemon } from "../../../support/test-daemon.ts";
 
 const endless = "while :; do :; done";
@@ -110,4 +111,36 @@ test("what should not happen is INTERNAL_ERROR, and the connection goes on", asy
     details: { method: "queryPathInfo" },
   });
   expect(await client.queryValidPaths([path])).toEqual([path]);
+});
+
+test("a client that does not read misses bytes of the log, is told so, and holds up nobody", async () => {
+  await using daemon = await TestDaemon.start();
+  await using other = await daemon.connect();
+  const builds = await LocalBuilds.over(other, daemon.root);
+  const logBytes = 30_000_000;
+  const script = `head -c ${logBytes} /dev/zero | tr '\\0' x; echo made > $out`;
+  const { drvPath } = await builds.derive({ name: "talkative", script });
+
+  using slow = await RawConnection.greet(daemon.socket);
+  const { mode, keepGoing, cores, timeoutMs, silenceMs } = options;
+  const target = { kind: "built", drvPath, outputs: "all" };
+  const params = { targets: [target], mode, keepGoing, cores, timeoutMs, silenceMs };
+  slow.socket.pause();
+  slow.send({ kind: "request", id: 1, method: "build", params });
+  await expect
+    .poll(() => other.queryBuildRecords({ text: "talkative", limit: 1 }), { timeout: 30_000 })
+    .toMatchObject([{ status: "done" }]);
+
+  slow.socket.resume();
+  expect(await slow.answer(1)).toMatchObject({ kind: "result", value: [{ status: "built" }] });
+  const events = slow.received.flatMap((message) =>
+    message.kind === "event" ? [message.event as { kind: string; bytes?: Uint8Array }] : [],
+  );
+  expect([events[0]?.kind, events[1]?.kind, events.at(-1)?.kind]).toEqual(["plan", "build-started", "build-finished"]);
+  const shown = events.flatMap(({ bytes }) => (bytes === undefined ? [] : [Buffer.from(bytes)]));
+  const seen = Buffer.concat(shown).toString();
+  expect(seen.length).toBeLessThan(logBytes / 2);
+  expect(seen).toMatch(/bytes of the log left out here: its reader is too slow\]\n$/);
+  const [record] = await other.queryBuildRecords({ text: "talkative", limit: 1 });
+  expect((await builds.log(record?.id)).length).toBe(logBytes);
 });
