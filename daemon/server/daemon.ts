@@ -82,9 +82,11 @@ export class Daemon {
     for (const session of this.#sessions) session.stop();
     await service.drain(drainMs);
     await this.#whenEachSession((session) => !session.isBusy);
+    for (const session of this.#sessions) session.stop({ altogether: true });
+    await service[Symbol.asyncDispose]();
+    // Last: who sees its connection closed can be sure that the store is free for another daemon.
     for (const session of this.#sessions) session.close();
     await this.#whenEachSession(() => false);
-    await service[Symbol.asyncDispose]();
   }
 
   #welcome(raw: Socket, peer: PeerCredentials): void {

@@ -47,8 +47,8 @@ export class MsgpackSession {
   #service: Service | undefined;
   #isClosed = false;
   #isOver = false;
-  /** Set when the daemon is ending: requests that come now are refused. */
-  #isStopping = false;
+  /** Set when the daemon is ending: other requests that come now are refused. */
+  #stillAllowed: ReadonlySet<MethodName> | undefined;
 
   constructor(socket: Socket, options: SessionOptions) {
     this.#options = options;
@@ -79,9 +79,9 @@ export class MsgpackSession {
     this.close();
   }
 
-  /** New requests are refused from now on. */
-  stop(): void {
-    this.#isStopping = true;
+  /** New requests are refused from now on: all, or all but those that ask how the ending goes. */
+  stop({ altogether }: { readonly altogether: boolean } = { altogether: false }): void {
+    this.#stillAllowed = altogether ? new Set() : allowedWhileStopping;
   }
 
   close(): void {
@@ -152,7 +152,7 @@ export class MsgpackSession {
         throw new ProtocolError("PROTOCOL_TOO_MANY_REQUESTS", { limit: limits.openRequests });
       if (!isMethodName(method)) throw new ProtocolError("PROTOCOL_METHOD_UNKNOWN", { method });
       authorise(method, this.#options.caller);
-      if (this.#isStopping && !allowedWhileStopping.has(method)) throw new ServerError("DAEMON_STOPPING", {});
+      if (this.#stillAllowed?.has(method) === false) throw new ServerError("DAEMON_STOPPING", {});
       this.#dispatch(id, method, decodeParams(method, params));
     } catch (error) {
       this.#sendError(id, method, error);
