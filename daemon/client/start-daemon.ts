@@ -38,10 +38,11 @@ export async function startDaemon(place: StorePlace, options: StartOptions): Pro
   const failed = (reason: string, advice: string, cause?: unknown) =>
     new ClientError(
       "DAEMON_START_FAILED",
-      { root: place.root, reason, advice, logFile, logTail: readLogTail(logFile, from) },
+      { root: place.root, reason, advice, logFile, logTail: from === undefined ? [] : readLogTail(logFile, from) },
       { cause },
     );
-  let from = 0;
+  /** Where this start's lines begin in the log; what is before belongs to earlier ones. */
+  let from: number | undefined;
   let log: number;
   try {
     log = openLog(logFile);

@@ -1,6 +1,7 @@
 /** `cloister daemon`: without a verb bin.js becomes `cloisterd` before this is reached; here are its verbs. */
 import type { Command } from "commander";
 import { CloisterError } from "../../../derivations/error.ts";
+import { processStartTime, waitForProcessEnd } from "../../../sandbox-native/posix.ts";
 import type { Client } from "../../client/client.ts";
 import { connect } from "../../client/find-daemon.ts";
 import { type Context, connectOptions } from "../context.ts";
@@ -41,7 +42,11 @@ export function addDaemonCommand(program: Command, run: Action): void {
           if (context.json) context.printJson({ stopped: false });
           return 0;
         }
+        const { pid } = await client.status({ signal: context.signal });
+        const startTime = processStartTime(pid);
         await client.shutdown({ drainMs, signal: context.signal });
+        // The answer comes while it still listens for its last moment; what is said below is to be true.
+        if (startTime !== undefined) await waitForProcessEnd(pid, startTime);
         context.say("the daemon has ended");
         if (context.json) context.printJson({ stopped: true });
         return 0;
