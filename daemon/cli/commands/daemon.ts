@@ -45,7 +45,8 @@ export function addDaemonCommand(program: Command, run: Action): void {
         const { pid } = await client.status({ signal: context.signal });
         const startTime = processStartTime(pid);
         await client.shutdown({ drainMs, signal: context.signal });
-        // The answer comes while it still listens for its last moment; what is said below is to be true.
+        // Its answer comes before its end, and it ends when nobody is connected: what is said below is to be true.
+        await client[Symbol.asyncDispose]();
         if (startTime !== undefined) await waitForProcessEnd(pid, startTime);
         context.say("the daemon has ended");
         if (context.json) context.printJson({ stopped: true });
