@@ -89,13 +89,16 @@ async function openOrStart(place: StorePlace, options: ConnectOptions): Promise<
   const giveUpAtMs = performance.now() + drainMs + 30_000;
   let lookAgainUntilMs = 0;
   let noticed = false;
+  /** Once, and never a daemon that we have started: the program may have been compiled again since we began. */
+  let mayReplace = true;
 
   for (;;) {
     const connection = await tryOpen(socket, options, connectionOptions);
     if (connection !== undefined) {
-      if (connection.hello.buildId === thisProgram().buildId || connection.hello.daemon.role !== "trusted")
-        return connection;
+      const isOurs = connection.hello.buildId === thisProgram().buildId;
+      if (isOurs || !mayReplace || connection.hello.daemon.role !== "trusted") return connection;
       await replace(connection, options);
+      mayReplace = false;
       continue;
     }
     if (options.start === false) throw new ClientError("DAEMON_NOT_FOUND", { socket, reason: "it does not run" });
@@ -105,7 +108,10 @@ async function openOrStart(place: StorePlace, options: ConnectOptions): Promise<
     }
 
     const started = await startDaemon(place, { ...options, environment: process.env });
-    if (started.kind === "running") continue;
+    if (started.kind === "running") {
+      mayReplace = false;
+      continue;
+    }
     // Another process owns the store: it is about to listen, or finishing its builds before it ends.
     if (performance.now() > giveUpAtMs) throw started.error;
     lookAgainUntilMs = performance.now() + patienceMs;

@@ -9,10 +9,11 @@ import { makeRemovable } from "./temporary-store.ts";
 
 export class OwnStore implements AsyncDisposable {
   readonly root: string;
+  readonly #top = mkdtempSync(join(tmpdir(), "cloister-own-"));
 
   /** `below` is made too: for a root at the end of a long path. */
   constructor(below = "") {
-    this.root = join(mkdtempSync(join(tmpdir(), "cloister-own-")), below);
+    this.root = join(this.#top, below);
   }
 
   get socket(): string {
@@ -45,8 +46,8 @@ export class OwnStore implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.endDaemon();
-    await makeRemovable(this.root);
-    rmSync(this.root, { recursive: true, force: true });
+    await makeRemovable(this.#top);
+    rmSync(this.#top, { recursive: true, force: true });
   }
 }
 

@@ -92,6 +92,23 @@ describe("a store of one's own", () => {
     expect((await client.status()).buildId).toBe(thisProgram().buildId);
   });
 
+  test("one that comes back as another build again is used, not asked again and again", async () => {
+    await using store = new OwnStore();
+    let asked = 0;
+    await using _old = await RawDaemon.start(store.socket, (message, say, socket) => {
+      if (message.kind === "hello") say(daemonHello());
+      if (message.kind !== "request") return;
+      say({ kind: "result", id: message.id, value: message.method === "shutdown" ? null : [] });
+      if (message.method === "shutdown") {
+        asked += 1;
+        socket.end();
+      }
+    });
+    await using client = await store.connect();
+    expect(await client.listRoots()).toEqual([]);
+    expect(asked).toBe(1);
+  });
+
   test("one that will not end is DAEMON_NOT_REPLACED", async () => {
     await using store = new OwnStore();
     await using _old = await RawDaemon.start(store.socket, (message, say) => {

@@ -17,7 +17,12 @@ beforeEach(() => {
   chmodSync(root, 0o755); // a daemon that becomes another user still has to get there
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) if (child.exitCode === null) child.kill("SIGKILL");
+  // In order, so that the launcher takes away what belongs to its identities and not to us.
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill("SIGTERM");
+    await once(child, "close");
+  }
   await makeRemovable(root);
   rmSync(root, { recursive: true, force: true });
 });
