@@ -10,6 +10,8 @@ export class BuildRecords {
   readonly #statements;
   /** Made once: making it costs more than a short transaction. */
   readonly #run;
+  /** Done, and not yet said so in the file: a crash loses nothing, for the next start settles them. */
+  #finished: string[] = [];
 
   constructor(connection: Connection, directory: StoreDirectory) {
     this.#connection = connection;
@@ -33,24 +35,49 @@ export class BuildRecords {
     this.#write(record, "sealing");
   }
 
-  /** For `commitOutputs`: what was written as sealing is done. */
-  finishSealing(id: string): void {
-    this.#statements.setStatus.run("done", id);
+  /** For `commitOutputs`: what was written as sealing is done. Written with others, off the build's path. */
+  finishSealing(id: string, onFailed: (error: unknown) => void): void {
+    this.#finished.push(id);
+    if (this.#finished.length > 1) return;
+    setImmediate(() => {
+      try {
+        this.flush();
+      } catch (error) {
+        onFailed(error);
+      }
+    });
+  }
+
+  /** Writes what is still to be written; whoever reads or closes the file calls it first. */
+  flush(): void {
+    if (this.#finished.length === 0) return;
+    const finished = this.#finished;
+    this.#finished = [];
+    try {
+      this.#run(() => {
+        for (const id of finished) this.#statements.setStatus.run("done", id);
+      });
+    } catch (error) {
+      throw nameDatabaseError(error, this.#connection.name);
+    }
   }
 
   find(id: string): BuildRecord | undefined {
+    this.flush();
     const row = this.#statements.find.get(id);
     return row && readRow(row);
   }
 
   /** Of the last build here that made this path. */
   findByOutput(path: StorePath): BuildRecord | undefined {
+    this.flush();
     const row = this.#statements.byOutput.all(path, 1)[0];
     return row && readRow(row);
   }
 
   /** Newest first. `text` is an id, a derivation's or an output's path (full or base name), or a name with or without version. */
   list(query: { readonly text?: string; readonly limit: number }): BuildRecord[] {
+    this.flush();
     const { text, limit } = query;
     if (text === undefined || text === "") return this.#statements.all.all(limit).map(readRow);
     const path = this.#findStorePath(text);

@@ -44,13 +44,13 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     const registeredAtSeconds = store.nowSeconds();
     const infos: PathInfo[] = fresh.map((output) => ({ ...output.info, registeredAtSeconds }));
     store.registrar.check(infos); // before anything is written
-    store.records.writeSealing(finishedRecord(store, built));
-    crashPoint("commit:sealing");
 
     const moves = fresh.map((output) => ({ from: output.stagingName, to: output.info.path }));
     const stale = outputs.filter((output) => !fresh.includes(output)).map((output) => output.stagingName);
     inStore = fresh.map((output) => output.info.path);
-    if (moves.length > 0) await store.writer.move(moves, stale.length === 0 ? releaseViews : []);
+    const moving = moves.length > 0 ? store.writer.move(moves, stale.length === 0 ? releaseViews : []) : undefined;
+    await writeSealing(store, built, moving);
+    await moving;
     inStaging = stale;
     crashPoint("commit:moved");
 
@@ -66,6 +66,20 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
   }
 }
 
+/**
+ * While the launcher moves: the record has to be there before the paths are registered, not before they are moved, for a
+ * path without a row is garbage that the next collection takes.
+ */
+async function writeSealing(store: Store, built: BuiltOutputs, moving: Promise<void> | undefined): Promise<void> {
+  try {
+    store.records.writeSealing(finishedRecord(store, built));
+    crashPoint("commit:sealing");
+  } catch (error) {
+    await moving?.catch(() => {}); // this error is the one to tell; what was moved is taken away again
+    throw error;
+  }
+}
+
 /** The outputs are valid: what goes wrong from here on is made known, and undoes nothing. */
 async function finish(
   store: Store,
@@ -73,12 +87,13 @@ async function finish(
   stale: readonly string[],
   releaseViews: readonly string[] | undefined,
 ): Promise<void> {
+  const onFailed = (error: unknown) => store.notify({ kind: "commit-unfinished", recordId: record.id, error });
   try {
-    store.records.finishSealing(record.id);
+    store.records.finishSealing(record.id, onFailed);
     crashPoint("commit:done");
     if (releaseViews !== undefined) await store.writer.discard(stale, releaseViews);
   } catch (error) {
-    store.notify({ kind: "commit-unfinished", recordId: record.id, error });
+    onFailed(error);
   }
 }
 

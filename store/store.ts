@@ -163,6 +163,7 @@ export class Store implements AsyncDisposable {
       () => this.#doubted.size === 0 && this.barrier.release(),
       (error: unknown) => this.notify({ kind: "sync-failed", error }),
     );
+    this.#closers.push(() => this.records.flush());
     this.records.reconcile((path) => this.graph.has(path), this.nowMs());
     this.logs.adopt();
     this.roots.sweep();

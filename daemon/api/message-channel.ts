@@ -24,6 +24,9 @@ export interface ChannelOptions {
 /** Below this, pieces are copied into one write; above, they are handed to the kernel as they are. */
 const copyLimitBytes = 32 * 1024;
 
+/** Too short to be seen, long enough that a short build's events leave together with its result. */
+const unhurriedMs = 3;
+
 export class MessageChannel {
   readonly socket: Socket;
   readonly #options: ChannelOptions;
@@ -31,6 +34,7 @@ export class MessageChannel {
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #flushing = false;
+  #timer: NodeJS.Timeout | undefined;
   #broken = false;
   #parts: Uint8Array[] = [];
   #partsBytes = 0;
@@ -46,6 +50,7 @@ export class MessageChannel {
       this.#error = error;
     });
     socket.on("close", () => {
+      clearTimeout(this.#timer);
       this.#drained?.resolve();
       options.onClose(this.#error);
     });
@@ -57,7 +62,21 @@ export class MessageChannel {
   }
 
   send(message: Message): void {
-    const frame = encodeFrame(message);
+    this.#sendFrame(encodeFrame(message));
+    this.#flushSoon();
+  }
+
+  /**
+   * For what nobody waits for, such as the events of builds: it goes out in order with all else, some milliseconds later
+   * or with the next message, for each write wakes the peer up, and the builds have better use for the processor.
+   */
+  sendUnhurried(message: Message): void {
+    this.#sendFrame(encodeFrame(message));
+    if (this.#flushing || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.#flush(), unhurriedMs);
+  }
+
+  #sendFrame(frame: Buffer): void {
     if (bodyLength(frame) <= limits.frameBytes) this.#enqueue(frame);
     else this.#sendParts(bodyOf(frame));
   }
@@ -75,6 +94,7 @@ export class MessageChannel {
   sendChunk(id: number, bytes: Uint8Array): void {
     this.#enqueue(encodeChunkHead(id, bytes.length));
     this.#enqueue(bytes);
+    this.#flushSoon();
   }
 
   /** Resolves when the kernel has taken what was sent so far, or the socket is closed. */
@@ -101,6 +121,9 @@ export class MessageChannel {
     if (this.socket.destroyed) return;
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
+  }
+
+  #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
     process.nextTick(() => this.#flush());
@@ -108,6 +131,8 @@ export class MessageChannel {
 
   #flush(): void {
     this.#flushing = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const queue = this.#queue;
     if (queue.length === 0) return;
     const size = this.#queuedBytes;

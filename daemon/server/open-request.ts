@@ -94,7 +94,7 @@ export class OpenRequest implements RequestContext {
   }
 
   #sendEvent(event: BuildEvent): void {
-    this.#channel.send({ kind: "event", id: this.id, event: codecOf(buildEvent).encode(event) });
+    this.#channel.sendUnhurried({ kind: "event", id: this.id, event: codecOf(buildEvent).encode(event) });
   }
 
   #cancelledError(): CloisterError {

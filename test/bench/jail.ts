@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startLauncher } from "../../sandbox-native/launcher.ts";
 import { dumpTree } from "../../sandbox-native/read-tree.ts";
-import { measureReference } from "./reference.ts";
+import { measureProgram, measureReference } from "./reference.ts";
 import { median } from "./row.ts";
 import type { Suite } from "./suite.ts";
 import { busybox } from "./workload.ts";
@@ -99,7 +99,7 @@ async function measureOurs(temporary: string, count: number): Promise<number> {
   return median(times);
 }
 
-function measureBubblewrap(_temporary: string, count: number): number | undefined {
+function measureBubblewrap(temporary: string, count: number): number | undefined {
   if (spawnSync("bwrap", ["--version"]).status !== 0) return undefined;
   const isolation = [
     "--unshare-all",
@@ -127,7 +127,7 @@ function measureBubblewrap(_temporary: string, count: number): number | undefine
     "out",
     "/build/out",
   ];
-  return medianOfRuns("bwrap", [...isolation, ...files, "/busybox", "sh", "-c", "echo hi > $out"], count);
+  return medianOfRuns(temporary, "bwrap", [...isolation, ...files, "/busybox", "sh", "-c", "echo hi > $out"], count);
 }
 
 function measureCrun(temporary: string, count: number): number | undefined {
@@ -159,17 +159,14 @@ function measureCrun(temporary: string, count: number): number | undefined {
   writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
   const base = ["--root", join(temporary, "crun-state"), "--cgroup-manager", "disabled", "run", "--bundle", bundle];
   if (spawnSync("crun", [...base, "cloister-probe"]).status !== 0) return undefined;
-  return medianOfRuns("crun", [...base, "cloister-bench"], count);
+  return medianOfRuns(temporary, "crun", [...base, "cloister-bench"], count);
 }
 
-/** The launcher runs in a warm process, these are started anew each time, as they are made to be used. */
-function medianOfRuns(program: string, args: readonly string[], count: number): number {
-  const times: number[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const start = performance.now();
-    const { status, stderr } = spawnSync(program, args, { stdio: ["ignore", "ignore", "pipe"] });
-    times.push(performance.now() - start);
-    if (status !== 0) throw new Error(`${program} failed: ${stderr}`);
-  }
-  return median(times);
+/** By the same vfork, exec and wait as `ref`: the launcher runs in a warm process, these are started anew each time. */
+function medianOfRuns(temporary: string, program: string, args: readonly string[], count: number): number {
+  return measureProgram(temporary, count, [findProgram(program), ...args]);
+}
+
+function findProgram(name: string): string {
+  return execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
 }

@@ -5,16 +5,14 @@ import { busybox } from "./workload.ts";
 
 /** Milliseconds of one vfork, exec and wait of `busybox sh -c 'echo hi > $out'`, the median of `count`. */
 export function measureReference(temporary: string, count: number): number {
-  const program = compileReference(temporary);
-  const builder = busybox ?? "/bin/busybox";
-  const answer = execFileSync(program, [
-    String(count),
-    join(temporary, "ref-out"),
-    builder,
-    "sh",
-    "-c",
-    "echo hi > $out",
-  ]);
+  return measureProgram(temporary, count, [busybox ?? "/bin/busybox", "sh", "-c", "echo hi > $out"]);
+}
+
+/** The same for any program. */
+export function measureProgram(temporary: string, count: number, command: readonly string[]): number {
+  const answer = execFileSync(compileReference(temporary), [String(count), join(temporary, "ref-out"), ...command], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   return Number(answer) / 1000;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,9 +11,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -29,7 +32,8 @@
 namespace cloister {
 namespace {
 
-constexpr unsigned int kTreeThreads = 3;  // restores and moves never wait behind builds
+/// Beside those that builds take: restores and moves never wait behind builds.
+constexpr unsigned int kTreeThreads = 3;
 constexpr rlim_t kTableSize = 4096;
 
 /// No signal changes anything here but SIGKILL; a builder gets all of them afresh.
@@ -72,24 +76,35 @@ class Launcher {
       : identities_(identities), root_(std::move(root)), prepare_(MakePreparePlan(ExamineHost())) {}
 
   Result<void> Start(unsigned int most_jobs) {
-    Result<std::vector<LogPipe>> pipes = MakeLogPipes(most_jobs, first_private_);
+    const unsigned int threads = most_jobs + kTreeThreads;
+    Result<std::vector<LogPipe>> pipes = MakeLogPipes(threads, first_private_);
     if (!pipes.ok()) return pipes.failure();
     reaper_.Start();
     const Swept swept = Sweep(root_, reaper_);
     names_.Start(swept.prefix + "x", swept.left > 0);
     views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
     factory_.Start(root_, names_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
-    for (LogPipe& log : *pipes) free_pipes_.push_back(std::move(log));
-    builds_.Start("build", most_jobs);
-    trees_.Start("tree", kTreeThreads);
     removals_.Start("remove", 1, 10);
     MessageWriter hello;
     hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
     channel_.Send(MessageKind::kHello, 0, hello.body());
+    for (LogPipe& log : *pipes) {
+      // Each has a pipe of its own, because any of them may run a build.
+      auto* work = new Worker{*this, std::move(log)};
+      pthread_t thread;
+      if (pthread_create(&thread, nullptr, &Launcher::Work, work) != 0)
+        return Failure::Errno("LAUNCHER_START_FAILED", "start-thread");
+      pthread_detach(thread);
+    }
     return {};
   }
 
-  Channel& channel() { return channel_; }
+  /// Until the addon's end of the socket closes.
+  void WaitForEnd() {
+    std::unique_lock lock(ended_mutex_);
+    ended_changed_.wait(lock, [this] { return ended_; });
+  }
+
   /// Ends all jails and leaves nothing that only these ids may remove, if that does not take long.
   void Clear() {
     factory_.Stop();
@@ -97,49 +112,60 @@ class Launcher {
     Empty(root_, /*patience_ms=*/2000);
   }
 
-  void Take(Order order) {
-    switch (order.kind) {
-      case MessageKind::kBuild:
-        running_.Add(order.id);
-        return Push(builds_, std::move(order), [this](const Order& taken) { Build(taken); });
-      case MessageKind::kCancel:
-        return running_.Cancel(order.id);
-      case MessageKind::kRestore:
-        return Push(trees_, std::move(order), [this](const Order& taken) { RunRestore(trees(), taken); });
-      case MessageKind::kWriteText:
-        return Push(trees_, std::move(order), [this](const Order& taken) { RunWriteText(trees(), taken); });
-      case MessageKind::kMove:
-        return Push(trees_, std::move(order), [this](const Order& taken) { RunMove(trees(), taken); });
-      case MessageKind::kRewrite:
-        return Push(trees_, std::move(order), [this](const Order& taken) { RunRewrite(trees(), taken); });
-      case MessageKind::kDiscard:
-        return Push(trees_, std::move(order), [this](const Order& taken) { RunDiscard(trees(), taken); });
-      case MessageKind::kRemove:
-        return Push(removals_, std::move(order), [this](const Order& taken) { RunRemove(trees(), taken); });
-      default:
-        return channel_.SendFailure(order.id, Failure{"LAUNCHER_ORDER_INVALID", "know-order", EINVAL, "", 0});
-    }
-  }
-
  private:
   TreeContext trees() { return {channel_, root_, names_, views_, reaper_}; }
 
-  template <class Work>
-  static void Push(TaskQueue& queue, Order order, Work work) {
-    // Shared, because a task can be copied and descriptors cannot.
-    queue.Push([taken = std::make_shared<Order>(std::move(order)), work = std::move(work)] { work(*taken); });
+  struct Worker {
+    Launcher& launcher;
+    LogPipe log;
+  };
+
+  /// Whoever is free takes the next order and does it itself: to hand it to another thread would cost a wake-up.
+  static void* Work(void* argument) {
+    Worker& worker = *static_cast<Worker*>(argument);
+    pthread_setname_np(pthread_self(), "worker");
+    Order order;
+    while (worker.launcher.Receive(order)) worker.launcher.Do(order, worker.log);
+    worker.launcher.End();
+    return nullptr;
   }
 
-  void Build(const Order& order) {
-    LogPipe log;
-    {
-      const std::lock_guard lock(pipes_mutex_);
-      log = std::move(free_pipes_.back());  // as many as threads
-      free_pipes_.pop_back();
+  bool Receive(Order& order) {
+    // One at a time, so that a build is known before another thread takes the order that cancels it.
+    const std::lock_guard lock(receive_mutex_);
+    if (!channel_.Receive(order)) return false;
+    if (order.kind == MessageKind::kBuild) running_.Add(order.id);
+    return true;
+  }
+
+  void End() {
+    const std::lock_guard lock(ended_mutex_);
+    ended_ = true;
+    ended_changed_.notify_one();
+  }
+
+  void Do(Order& order, const LogPipe& log) {
+    switch (order.kind) {
+      case MessageKind::kBuild:
+        return RunBuild({channel_, root_, factory_, views_, running_, reaper_}, log, first_private_, order);
+      case MessageKind::kCancel:
+        return running_.Cancel(order.id);
+      case MessageKind::kRestore:
+        return RunRestore(trees(), order);
+      case MessageKind::kWriteText:
+        return RunWriteText(trees(), order);
+      case MessageKind::kMove:
+        return RunMove(trees(), order);
+      case MessageKind::kRewrite:
+        return RunRewrite(trees(), order);
+      case MessageKind::kDiscard:
+        return RunDiscard(trees(), order);
+      case MessageKind::kRemove:
+        // Long work, which gives way to all other. Shared, because a task can be copied and descriptors cannot.
+        return removals_.Push([this, taken = std::make_shared<Order>(std::move(order))] { RunRemove(trees(), *taken); });
+      default:
+        return channel_.SendFailure(order.id, Failure{"LAUNCHER_ORDER_INVALID", "know-order", EINVAL, "", 0});
     }
-    RunBuild({channel_, root_, factory_, views_, running_, reaper_}, log, first_private_, order);
-    const std::lock_guard lock(pipes_mutex_);
-    free_pipes_.push_back(std::move(log));
   }
 
   Channel channel_{kChannelFd};
@@ -151,11 +177,11 @@ class Launcher {
   JailFactory factory_;
   ViewPool views_;
   RunningBuilds running_;
-  TaskQueue builds_;
-  TaskQueue trees_;
   TaskQueue removals_;
-  std::mutex pipes_mutex_;
-  std::vector<LogPipe> free_pipes_;
+  std::mutex receive_mutex_;
+  std::mutex ended_mutex_;
+  std::condition_variable ended_changed_;
+  bool ended_ = false;
   int first_private_ = 64;
 };
 
@@ -181,8 +207,7 @@ void Serve(const Identities& identities, const LauncherDirectories& directories,
     channel.SendFailure(0, started.failure());
     _exit(1);
   }
-  Order order;
-  while (launcher.channel().Receive(order)) launcher.Take(std::move(order));
+  launcher.WaitForEnd();
   launcher.Clear();
   _exit(0);  // and the kernel waits for the last process
 }
