@@ -15,6 +15,8 @@ export class BuildProgress {
   /** The unfinished last line of each running build's log, while logs are shown. */
   readonly #partial = new Map<string, Uint8Array>();
   readonly #failures: (BuildEvent & { kind: "build-finished" })[] = [];
+  /** Names of the builds that have started and not ended, by their records' ids. */
+  readonly #running = new Map<string, string>();
   #planned = 0;
   #finished = 0;
 
@@ -31,6 +33,7 @@ export class BuildProgress {
         this.#context.say(printPlan(event));
         return;
       case "build-started":
+        this.#running.set(event.recordId, event.name);
         this.#context.say(`${this.#context.paint.bold("▸")} building ${cleanText(event.name)}`);
         return;
       case "build-log":
@@ -38,12 +41,18 @@ export class BuildProgress {
         return;
       case "build-finished":
         this.#finished += 1;
+        if (event.result.recordId !== undefined) this.#running.delete(event.result.recordId);
         if (this.#showLogs) this.#flushLog(event.name);
         this.#showEnd(event);
         return;
       default:
         event satisfies never;
     }
+  }
+
+  /** Of the builds that have started and not ended: the ids of their records, and their names. */
+  get running(): ReadonlyMap<string, string> {
+    return this.#running;
   }
 
   /** The root causes with their last log lines, then what was not built because of them; nothing when all went well. */

@@ -1,9 +1,11 @@
 /** `cloister build`: makes targets valid and links the results. */
 
 import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import type { BuildResult } from "../../../derivations/build-result.ts";
 import type { StorePath } from "../../../derivations/store-path.ts";
+import type { BuildEvent } from "../../api/events.ts";
 import type { Service, Status } from "../../api/service.ts";
 import { BuildProgress, exitStatusOf } from "../build-progress.ts";
 import type { Context } from "../context.ts";
@@ -13,6 +15,7 @@ import { assertLinkIsPossible, makeOutLink, outLinkName } from "../out-link.ts";
 import type { ExitStatus } from "../run-command.ts";
 import { realPathOf } from "../store-path-argument.ts";
 import { resolveTargets } from "../targets.ts";
+import { cleanText } from "../terminal.ts";
 import { parseCount } from "../units.ts";
 
 interface BuildCommandOptions {
@@ -62,12 +65,16 @@ async function build(context: Context, targets: readonly string[], options: Buil
 
   const buildOnce = async (mode: "normal" | "check"): Promise<readonly BuildResult[]> => {
     const progress = new BuildProgress(context, { showLogs: options.log === true, status });
-    const results = await service.build(derived, {
+    const request = {
       mode,
       keepGoing: options.keepGoing === true,
       ...limits,
-      onEvent: (event) => progress.show(event),
+      onEvent: (event: BuildEvent) => progress.show(event),
       signal: context.signal,
+    };
+    const results = await service.build(derived, request).catch(async (error: unknown) => {
+      if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
+      throw error;
     });
     progress.showFailures();
     return results;
@@ -85,6 +92,24 @@ async function build(context: Context, targets: readonly string[], options: Buil
   if (exitStatusOf(results) === 0 && options.link) await link(context, service, status, options.outLink, results);
   if (context.json) context.printJson(buildJson(results, status));
   return exitStatusOf(results);
+}
+
+/** How long a cancelled build may take to be gone; one that goes on longer has somebody else who waits for it. */
+const cancelPatienceMs = 10_000;
+
+/** A request that is cancelled ends at once, its builds a little later: a person is told when they have. */
+async function awaitCancelled(context: Context, service: Service, running: ReadonlyMap<string, string>): Promise<void> {
+  const giveUpAtMs = performance.now() + cancelPatienceMs;
+  for (const [id, name] of running)
+    for (;;) {
+      const [record] = await service.queryBuildRecords({ text: id, limit: 1 });
+      if (record === undefined || (record.status !== "building" && record.status !== "sealing")) break;
+      if (performance.now() > giveUpAtMs) {
+        context.say(`${cleanText(name)} goes on: somebody else waits for it too`);
+        break;
+      }
+      await sleep(10);
+    }
 }
 
 async function link(
