@@ -44,6 +44,11 @@ export interface BuildOrder {
   /** Hash parts (32 digits) that the outputs are searched for, their own among them. */
   readonly candidates: readonly string[];
   readonly outputs: readonly OutputOrder[];
+  /**
+   * Move all outputs into the store under their names as soon as all are sealed: for outputs about which nothing is left
+   * to be decided, by a caller who holds their locks.
+   */
+  readonly moveOutputs?: boolean;
 }
 
 /** How a build ended. */
@@ -215,6 +220,7 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
     writer.bytes(output.name);
     writeOutputHash(writer, output.hash).u8(output.moduloSelf ? 1 : 0);
   });
+  writer.u8(order.moveOutputs ? 1 : 0);
   return writer.finish();
 }
 
@@ -232,6 +238,8 @@ export interface DecodedBuildAnswer {
   readonly resources: Resources;
   /** Sealed only if the builder exited with 0. */
   readonly outputs: BuiltOutput[];
+  /** All outputs lie in the store under their names already, and the view was given back. */
+  readonly isMoved: boolean;
   /** How long each part of the launcher's work took. */
   readonly timingsMicroseconds: Record<string, number>;
 }
@@ -249,9 +257,10 @@ export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
     readBytes: reader.count(),
     writtenBytes: reader.count(),
   };
+  const isMoved = reader.u8() !== 0;
   const timings = reader.list((): [string, number] => [reader.text(), reader.count()]);
   const outputs = reader.list(() => readOutput(reader));
-  return { ending, uid, view, resources, outputs, timingsMicroseconds: Object.fromEntries(timings) };
+  return { ending, uid, view, resources, outputs, isMoved, timingsMicroseconds: Object.fromEntries(timings) };
 }
 
 function readEnding(reader: MessageReader): Ending {

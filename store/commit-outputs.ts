@@ -17,6 +17,8 @@ export interface BuiltOutputs {
   readonly outputs: readonly StagedOutput[];
   /** Views of the launcher's that may be used again. */
   readonly releaseViews: readonly string[];
+  /** The outputs lie in the store already, moved there by the launcher; none is valid, and the caller holds their locks. */
+  readonly inPlace?: boolean;
 }
 
 export interface StagedOutput {
@@ -35,17 +37,18 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
   const { outputs, releaseViews } = built;
   const paths = outputs.map((output) => output.info.path);
   using _lease = store.leases.hold(`build ${built.record.id}`, paths); // first: the collector may be running right now
-  let inStaging = outputs.map((output) => output.stagingName);
-  let inStore: StorePath[] = [];
+  let inStaging = built.inPlace ? [] : outputs.map((output) => output.stagingName);
+  let inStore: StorePath[] = built.inPlace ? paths : [];
   try {
     await store.whenBelieved(paths);
-    using _locks = await store.locks.acquire(paths);
+    using _locks = built.inPlace ? undefined : await store.locks.acquire(paths);
     const fresh = outputs.filter((output) => !store.graph.has(output.info.path));
     const registeredAtSeconds = store.nowSeconds();
     const infos: PathInfo[] = fresh.map((output) => ({ ...output.info, registeredAtSeconds }));
     store.registrar.check(infos); // before anything is written
 
-    const moves = fresh.map((output) => ({ from: output.stagingName, to: output.info.path }));
+    const toMove = built.inPlace ? [] : fresh;
+    const moves = toMove.map((output) => ({ from: output.stagingName, to: output.info.path }));
     const stale = outputs.filter((output) => !fresh.includes(output)).map((output) => output.stagingName);
     inStore = fresh.map((output) => output.info.path);
     const moving = moves.length > 0 ? store.writer.move(moves, stale.length === 0 ? releaseViews : []) : undefined;
@@ -58,10 +61,11 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     await store.registrar.register({ infos, derivationOutputs });
     inStore = [];
     crashPoint("commit:registered");
-    await finish(store, built, stale, stale.length > 0 || moves.length === 0 ? releaseViews : undefined);
+    const toRelease = stale.length > 0 || moves.length === 0 ? releaseViews : [];
+    await finish(store, built, stale, toRelease);
   } catch (error) {
     if (inStore.length > 0) await store.writer.remove(inStore);
-    await store.writer.discard(inStaging, releaseViews);
+    if (inStaging.length > 0 || releaseViews.length > 0) await store.writer.discard(inStaging, releaseViews);
     throw nameDiskFull(error, store.layout.realStoreDirectory, `the outputs of ${built.record.name}`);
   }
 }
@@ -85,13 +89,13 @@ async function finish(
   store: Store,
   { record }: BuiltOutputs,
   stale: readonly string[],
-  releaseViews: readonly string[] | undefined,
+  releaseViews: readonly string[],
 ): Promise<void> {
   const onFailed = (error: unknown) => store.notify({ kind: "commit-unfinished", recordId: record.id, error });
   try {
     store.records.finishSealing(record.id, onFailed);
     crashPoint("commit:done");
-    if (releaseViews !== undefined) await store.writer.discard(stale, releaseViews);
+    if (stale.length > 0 || releaseViews.length > 0) await store.writer.discard(stale, releaseViews);
   } catch (error) {
     onFailed(error);
   }

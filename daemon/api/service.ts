@@ -7,7 +7,6 @@ import type { BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { ContentAddress } from "../../derivations/content-address.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
-import type { Sha256 } from "../../derivations/hash.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
@@ -163,6 +162,3 @@ export interface Caller {
   readonly pid: number;
   readonly trusted: boolean;
 }
-
-/** The sha256 of a NAR as a service hands it on; here so that front ends need not import the hash module for one name. */
-export type NarHash = Sha256;

@@ -23,7 +23,7 @@ import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-fo
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
 import { makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
-import { checkReferences } from "./reference-checks.ts";
+import { areUnchecked, checkReferences } from "./reference-checks.ts";
 import type { SettleContext, SettledOutput } from "./settled-output.ts";
 
 export interface BuildDerivationOptions extends PrepareOptions {
@@ -116,16 +116,17 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
 
   // Only a build that lasts can be asked about while it runs, or be cut off: the others save themselves this write.
   const stillRunning = setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs);
-  const leftovers: Leftovers = { staged: new Set(), view: undefined };
+  const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
+  using locks = options.mode === "normal" ? lockPlainOutputs(context, build, options) : undefined;
   let answer: BuildAnswer | undefined;
   try {
-    const answering = launcher.build(build.order, { onLog, ...(options.signal && { signal: options.signal }) });
+    const order = { ...build.order, moveOutputs: locks !== undefined };
+    const answering = launcher.build(order, { onLog, ...(options.signal && { signal: options.signal }) });
     crashPoint("build:ordered");
     answer = await answering;
     crashPoint("build:answered");
     clearTimeout(stillRunning);
-    leftovers.view = answer.view;
-    for (const output of answer.outputs) if (output.kind === "sealed") leftovers.staged.add(output.stagingName);
+    noteLeftovers(leftovers, answer);
     const failure = endingError(subject, text(build.order.spec.builder), answer.ending, {
       ...options,
       logLimitBytes: settings.logLimitBytes,
@@ -142,7 +143,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
       store.records.insert(record);
     } else {
       options.hold(outputs.map(({ info }) => info.path));
-      await commit(context, run, { record, outputs, leftovers });
+      await commit(context, run, { record, outputs, leftovers, inPlace: answer.isMoved });
     }
     await discard(context, leftovers);
     return { result: resultOf({ status: "built", outputs: pathsOf(outputs) }), lastLogLines: [] };
@@ -165,32 +166,68 @@ const recordAfterMs = 200;
 interface Leftovers {
   readonly staged: Set<string>;
   view: string | undefined;
+  /** Moved there, and not registered. */
+  inStore: readonly string[];
+}
+
+function noteLeftovers(leftovers: Leftovers, answer: BuildAnswer): void {
+  if (answer.isMoved) {
+    leftovers.inStore = answer.outputs.map(({ name }) => name);
+    return;
+  }
+  leftovers.view = answer.view;
+  for (const output of answer.outputs) if (output.kind === "sealed") leftovers.staged.add(output.stagingName);
+}
+
+/**
+ * Locks the outputs of a build about which nothing is left to be decided once they are sealed, so that the launcher can
+ * move them into the store in the same order. Undefined where something is, or where another build is at the same paths:
+ * then they wait in staging for the commit.
+ */
+function lockPlainOutputs(
+  { store }: BuildContext,
+  build: PreparedBuild,
+  options: BuildDerivationOptions,
+): Disposable | undefined {
+  const paths: StorePath[] = [];
+  for (const { output, scratchPath, finalPath } of build.outputs) {
+    if (output.kind !== "input-addressed" || finalPath !== scratchPath || store.graph.has(finalPath)) return undefined;
+    paths.push(finalPath);
+  }
+  if (!areUnchecked(build)) return undefined;
+  options.hold(paths); // a path in the store that is neither valid nor held is the collector's
+  return store.locks.tryAcquire(paths);
 }
 
 interface Made {
   readonly record: BuildRecord;
   readonly outputs: readonly SettledOutput[];
   readonly leftovers: Leftovers;
+  readonly inPlace: boolean;
 }
 
 /** The one call after which the outputs are valid. */
 async function commit({ store }: BuildContext, { drvPath, build }: Run, made: Made): Promise<void> {
-  const { record, outputs, leftovers } = made;
+  const { record, outputs, leftovers, inPlace } = made;
   const releaseViews = leftovers.view === undefined ? [] : [leftovers.view];
+  leftovers.inStore = [];
   leftovers.view = undefined; // it is the commit's from here on, whether it succeeds or not, and so is what it moves
   for (const { stagingName } of outputs) leftovers.staged.delete(stagingName);
   await commitOutputs(store, {
     record,
     outputs: outputs.map(({ id, info, stagingName }) => ({ info, stagingName, outputId: id, drvPath: build.drvPath })),
     releaseViews,
+    inPlace,
   });
   if (build.drvPath !== drvPath) await noteOutputs(store, drvPath, pathsOf(outputs));
 }
 
-/** Removes what a build has left in staging, such as an output before it was rewritten, and gives its view back. */
-async function discard({ launcher }: BuildContext, { staged, view }: Leftovers): Promise<void> {
-  if (staged.size === 0 && view === undefined) return;
+/** Removes what a build has left, such as an output before it was rewritten, and gives its view back. */
+async function discard({ launcher }: BuildContext, { staged, view, inStore }: Leftovers): Promise<void> {
+  if (staged.size === 0 && view === undefined && inStore.length === 0) return;
   try {
+    if (inStore.length > 0) await launcher.remove(inStore);
+    if (staged.size === 0 && view === undefined) return;
     await launcher.discard([...staged], view === undefined ? [] : [view]);
   } catch (error) {
     if (!(error instanceof CloisterError)) throw error; // else the launcher is gone, and the next one sweeps at its start

@@ -53,6 +53,14 @@ export function checkReferences(context: SettleContext, build: PreparedBuild, ou
   }
 }
 
+/** Nothing is asked of these outputs but that they are there. */
+export function areUnchecked(build: PreparedBuild): boolean {
+  return build.outputs.every(({ id }) => {
+    const checks = build.attributes.checksOf(id);
+    return isUnchecked(checks) && checks.maxSize === undefined && checks.maxClosureSize === undefined;
+  });
+}
+
 function isUnchecked(checks: OutputChecks): boolean {
   return (
     checks.allowedReferences === undefined &&

@@ -36,6 +36,7 @@ std::optional<BuildOrder> ReadBuildOrder(std::string_view body) {
     output.modulo_self = reader.U8() != 0;
     if (!IsBaseName(output.name)) return std::nullopt;
   }
+  order.move_outputs = reader.U8() != 0;
   if (!reader.Finished()) return std::nullopt;
   return order;
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "launcher/jail-mounts.h"
+#include "launcher/move-into-store.h"
 #include "launcher/watch.h"
 #include "linux/jail-plan.h"
 
@@ -52,15 +53,15 @@ bool IsRefusal(const Failure& failure) {
   return code.starts_with("OUTPUT_") || code == "TREE_NOT_FLAT" || code == "TREE_SPECIAL_FILE" || code == "TREE_TOO_DEEP";
 }
 
-/// Appends one output's part of the answer; a failure that is not the builder's fault is given back.
-Result<void> SealOutput(const PreparedJail& prepared, const View& view, const BuildOrder& order, const OutputOrder& output,
+/// Appends one output's part of the answer; true if it is sealed. A failure that is not the builder's fault is given back.
+Result<bool> SealOutput(const PreparedJail& prepared, const View& view, const BuildOrder& order, const OutputOrder& output,
                         SealedInodes& inodes, MessageWriter& body) {
   enum : uint8_t { kMissing, kRefused, kSealed };
   struct stat status{};
   body.Bytes(output.name);
   if (fstatat(view.fd(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     body.U8(kMissing);
-    return {};
+    return false;
   }
   SealOptions options;
   options.candidates = order.candidates;
@@ -76,25 +77,41 @@ Result<void> SealOutput(const PreparedJail& prepared, const View& view, const Bu
   if (!sealed.ok()) {
     if (!IsRefusal(sealed.failure())) return sealed.failure();
     body.U8(kRefused).Bytes(sealed.failure().code).U32(static_cast<uint32_t>(sealed.failure().error)).Bytes(sealed.failure().path);
-    return {};
+    return false;
   }
   body.U8(kSealed).Bytes(view.name() + "/" + output.name);
   WriteSealedTree(body, *sealed);
-  return {};
+  return true;
 }
 
-Result<uint32_t> SealOutputs(const PreparedJail& prepared, const View& view, const BuildOrder& order, MessageWriter& body) {
+/// True if all are sealed.
+Result<bool> SealOutputs(const PreparedJail& prepared, const View& view, const BuildOrder& order, MessageWriter& body) {
   std::vector<std::string> names;
   for (const OutputOrder& output : order.outputs) {
     struct stat status{};
     if (fstatat(view.fd(), output.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) names.push_back(output.name);
   }
   SealedInodes inodes(view.fd(), std::move(names));
+  bool all = true;
   for (const OutputOrder& output : order.outputs) {
-    Result<void> sealed = SealOutput(prepared, view, order, output, inodes, body);
+    Result<bool> sealed = SealOutput(prepared, view, order, output, inodes, body);
     if (!sealed.ok()) return sealed.failure();
+    all = all && *sealed;
   }
-  return static_cast<uint32_t>(order.outputs.size());
+  return all;
+}
+
+/// All or none.
+Result<void> MoveOutputs(const BuildContext& context, const View& view, const BuildOrder& order) {
+  for (size_t index = 0; index < order.outputs.size(); ++index) {
+    const std::string& name = order.outputs[index].name;
+    Result<void> moved = MoveIntoStore(context.root, context.reaper, view.fd(), name, name);
+    if (moved.ok()) continue;
+    for (size_t before = 0; before < index; ++before)
+      TakeOutOfStore(context.root, context.reaper, order.outputs[before].name, context.names.NextForTrash());
+    return moved;
+  }
+  return {};
 }
 
 uint64_t Microseconds(const timeval& time) {
@@ -131,18 +148,25 @@ class Build {
     stopwatch_.Lap("wait");
   }
 
-  bool answered() const { return sealed_.ok(); }
+  /// Nothing in the view is of use to anyone.
+  bool is_over() const { return !done_.ok() || moved_; }
   const std::string& view_name() const { return view_name_; }
 
   void Seal() {
     view_name_ = view_.name();
     if (ending_.kind != Ending::Kind::kExited || ending_.value != 0) return;
-    sealed_ = SealOutputs(prepared_, view_, order_, outputs_);
+    sealed_count_ = static_cast<uint32_t>(order_.outputs.size());
+    Result<bool> sealed = SealOutputs(prepared_, view_, order_, outputs_);
+    if (!sealed.ok()) done_ = sealed.failure();
     stopwatch_.Lap("seal");
+    if (!sealed.ok() || !*sealed || !order_.move_outputs) return;
+    done_ = MoveOutputs(context_, view_, order_);
+    moved_ = done_.ok();
+    stopwatch_.Lap("move");
   }
 
   void Answer() {
-    if (!sealed_.ok()) return context_.channel.SendFailure(id_, sealed_.failure());
+    if (!done_.ok()) return context_.channel.SendFailure(id_, done_.failure());
     MessageWriter body;
     body.U8(static_cast<uint8_t>(ending_.kind)).U32(static_cast<uint32_t>(ending_.value));
     body.Bytes(ending_.failure.step).U32(static_cast<uint32_t>(ending_.failure.error)).Bytes(ending_.failure.path);
@@ -150,8 +174,9 @@ class Build {
     body.U64(Microseconds(usage_.ru_utime)).U64(Microseconds(usage_.ru_stime));
     body.U64(static_cast<uint64_t>(usage_.ru_maxrss) * 1024).U64(wall_microseconds_);
     body.U64(static_cast<uint64_t>(usage_.ru_inblock) * 512).U64(static_cast<uint64_t>(usage_.ru_oublock) * 512);
+    body.U8(moved_ ? 1 : 0);
     stopwatch_.Write(body);
-    body.U32(*sealed_);
+    body.U32(sealed_count_);
     context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body());
   }
 
@@ -166,7 +191,9 @@ class Build {
   Ending ending_;
   std::string view_name_;
   MessageWriter outputs_;
-  Result<uint32_t> sealed_ = 0u;  // how many outputs were looked at
+  Result<void> done_;  // or what failed in sealing and moving that is not the builder's fault
+  uint32_t sealed_count_ = 0;  // how many outputs were looked at
+  bool moved_ = false;
   struct rusage usage_{};
   uint64_t wall_microseconds_ = 0;
 };
@@ -240,7 +267,7 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     build.Seal();
     context.views.Keep(*std::move(view));  // before the answer, for it may be released at once
     build.Answer();
-    if (!build.answered()) context.views.Release(build.view_name());  // nobody was told of it
+    if (build.is_over()) context.views.Release(build.view_name());
   } else {
     context.channel.SendFailure(message.id, view.failure());
   }

@@ -33,6 +33,8 @@ struct BuildOrder {
   JailSpec spec;
   std::vector<HashPart> candidates;
   std::vector<OutputOrder> outputs;
+  /// Move all outputs into the store as soon as all are sealed; else none is moved.
+  bool move_outputs = false;
 };
 
 /// Builds that were ordered and have not been answered, so that they can be cancelled.
@@ -62,6 +64,7 @@ struct BuildContext {
   ViewPool& views;
   RunningBuilds& running;
   Reaper& reaper;
+  NameSource& names;
 };
 
 /// The pipe of a builder's output; one for each thread, used for one build after the other: when a jail has ended,

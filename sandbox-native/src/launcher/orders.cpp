@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "launcher/build.h"
+#include "launcher/move-into-store.h"
 #include "linux/jail-spec.h"
 #include "linux/kernel.h"
 #include "tree/move.h"
@@ -49,15 +50,6 @@ void WriteRestored(MessageWriter& body, const RestoredTree& restored) {
   body.Bytes(restored.nar_hash.data(), restored.nar_hash.size()).U64(restored.nar_size);
 }
 
-/// Puts an entry into the store, and what was there already to the trash, to be removed.
-Result<void> MoveIntoStore(const TreeContext& context, int from_fd, const std::string& from, const std::string& to) {
-  const int trash_fd = context.root.trash.get();
-  Result<MovedEntry> moved = MoveEntry(from_fd, from.c_str(), context.root.store.get(), to.c_str(), trash_fd);
-  if (!moved.ok()) return moved.failure();
-  if (!moved->trashed.empty()) context.reaper.Remove(trash_fd, std::move(moved->trashed));
-  return {};
-}
-
 void ReleaseViews(const TreeContext& context, const std::vector<std::string>& views) {
   for (const std::string& view : views) context.views.Release(view);
 }
@@ -93,7 +85,7 @@ void RunWriteText(const TreeContext& context, const Order& order) {
   const std::span bytes(reinterpret_cast<const uint8_t*>(contents.data()), contents.size());
   Result<RestoredTree> written = WriteFileEntry(context.root.staging.get(), name.c_str(), bytes);
   if (!written.ok()) return context.channel.SendFailure(order.id, written.failure());
-  Result<void> moved = MoveIntoStore(context, context.root.staging.get(), name, to);
+  Result<void> moved = MoveIntoStore(context.root, context.reaper, context.root.staging.get(), name, to);
   if (!moved.ok()) context.reaper.Remove(context.root.staging.get(), name);
   MessageWriter body;
   WriteRestored(body, *written);
@@ -117,7 +109,7 @@ void RunMove(const TreeContext& context, const Order& order) {
     } else if (!IsBaseName(to)) {
       done = InvalidOrder();
     } else {
-      done = MoveIntoStore(context, entry->directory_fd, entry->name, to);
+      done = MoveIntoStore(context.root, context.reaper, entry->directory_fd, entry->name, to);
     }
     if (!done.ok()) break;
   }
