@@ -1,5 +1,7 @@
 /** Records of builds, in cloister.sqlite. A record says "sealing" while its outputs are being registered in the other file. */
-import type { BuildRecord } from "../derivations/build-record.ts";
+import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
+import { printHash } from "../derivations/hash.ts";
+import type { PathInfo } from "../derivations/path-info.ts";
 import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath } from "../derivations/store-path.ts";
 import { type Connection, nameDatabaseError } from "./database.ts";
 import { interruptedBuild } from "./errors.ts";
@@ -10,8 +12,8 @@ export class BuildRecords {
   readonly #statements;
   /** Made once: making it costs more than a short transaction. */
   readonly #run;
-  /** Done, and not yet said so in the file: a crash loses nothing, for the next start settles them. */
-  #finished: string[] = [];
+  /** Done, and not yet said so in the file: a crash loses little, for the next start settles them. */
+  #finished: BuildRecord[] = [];
 
   constructor(connection: Connection, directory: StoreDirectory) {
     this.#connection = connection;
@@ -35,9 +37,12 @@ export class BuildRecords {
     this.#write(record, "sealing");
   }
 
-  /** For `commitOutputs`: what was written as sealing is done. Written with others, off the build's path. */
-  finishSealing(id: string, onFailed: (error: unknown) => void): void {
-    this.#finished.push(id);
+  /**
+   * For `commitOutputs`: the record as it is now that its outputs are registered. What was written before says that it is
+   * building or sealing; this is written with others, off the build's path.
+   */
+  finish(record: BuildRecord, onFailed: (error: unknown) => void): void {
+    this.#finished.push(record);
     if (this.#finished.length > 1) return;
     setImmediate(() => {
       try {
@@ -53,13 +58,9 @@ export class BuildRecords {
     if (this.#finished.length === 0) return;
     const finished = this.#finished;
     this.#finished = [];
-    try {
-      this.#run(() => {
-        for (const id of finished) this.#statements.setStatus.run("done", id);
-      });
-    } catch (error) {
-      throw nameDatabaseError(error, this.#connection.name);
-    }
+    this.#inTransaction(() => {
+      for (const record of finished) this.#writeRows(record, record.status, false);
+    });
   }
 
   find(id: string): BuildRecord | undefined {
@@ -86,16 +87,22 @@ export class BuildRecords {
   }
 
   /**
-   * After a start: settles what a dead owner left. A record whose outputs were being registered is done if they all are
-   * valid; every other one that is not finished failed with STORE_BUILD_INTERRUPTED. Returns the settled records.
+   * After a start: settles what a dead owner left. A record that names outputs is done if they all are valid: then the
+   * builder exited with 0, and what else of its end was not written is lost. Every other one that is not finished failed
+   * with STORE_BUILD_INTERRUPTED. `describe` is undefined for a path that is not valid. Returns the settled records.
    */
-  reconcile(isValid: (path: StorePath) => boolean, nowMs: number): BuildRecord[] {
+  reconcile(describe: (path: StorePath) => BuiltOutput | undefined, nowMs: number): BuildRecord[] {
     return this.#statements.unsettled.all().map((row) => {
-      const body = JSON.parse(row.body) as BuildRecord; // written by #write alone
-      const outputs = Object.values(body.outputs);
-      const isDone = row.status === "sealing" && outputs.length > 0 && outputs.every((output) => isValid(output.path));
+      const body = JSON.parse(row.body) as BuildRecord; // written by #writeRows alone
+      const outputs: Record<string, BuiltOutput> = {};
+      for (const [id, { path }] of Object.entries(body.outputs)) {
+        const output = describe(path);
+        if (output !== undefined) outputs[id] = output;
+      }
+      const count = Object.keys(outputs).length;
+      const isDone = count > 0 && count === Object.keys(body.outputs).length;
       const settled: BuildRecord = isDone
-        ? { ...body, status: "done" }
+        ? { ...body, status: "done", exitStatus: 0, stoppedAtMs: body.stoppedAtMs ?? nowMs, outputs }
         : { ...body, status: "failed", outputs: {}, stoppedAtMs: nowMs, error: interruptedBuild(body.name) };
       this.#write(settled);
       return settled;
@@ -103,13 +110,19 @@ export class BuildRecords {
   }
 
   #write(record: BuildRecord, status: BuildRecord["status"] = record.status, isNew = false): void {
+    this.#inTransaction(() => this.#writeRows(record, status, isNew));
+  }
+
+  #writeRows(record: BuildRecord, status: BuildRecord["status"], isNew: boolean): void {
     const { id, drvPath, name, startedAtMs, outputs } = record;
+    this.#statements.write.run(id, drvPath, name, status, startedAtMs, JSON.stringify(record));
+    if (!isNew) this.#statements.clearOutputs.run(id);
+    for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, id);
+  }
+
+  #inTransaction(write: () => void): void {
     try {
-      this.#run(() => {
-        this.#statements.write.run(id, drvPath, name, status, startedAtMs, JSON.stringify(record));
-        if (!isNew) this.#statements.clearOutputs.run(id);
-        for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, id);
-      });
+      this.#run(write);
     } catch (error) {
       throw nameDatabaseError(error, this.#connection.name);
     }
@@ -124,13 +137,18 @@ export class BuildRecords {
   }
 }
 
+/** An output as a record has it. */
+export function describeOutput(info: Pick<PathInfo, "path" | "narHash" | "narSize">): BuiltOutput {
+  return { path: info.path, narHash: printHash(info.narHash, "base32"), narSize: Number(info.narSize) };
+}
+
 interface RecordRow {
   readonly status: BuildRecord["status"];
   readonly body: string;
 }
 
 function readRow({ status, body }: RecordRow): BuildRecord {
-  const record = JSON.parse(body) as BuildRecord; // written by #write alone
+  const record = JSON.parse(body) as BuildRecord; // written by #writeRows alone
   return status === "done" ? { ...record, status } : { ...record, status, outputs: {} };
 }
 
@@ -147,7 +165,6 @@ function prepare(connection: Connection) {
        on conflict (id) do update set drvPath = excluded.drvPath, name = excluded.name, status = excluded.status,
          startedAtMs = excluded.startedAtMs, body = excluded.body`,
     ),
-    setStatus: connection.prepare<[string, string]>("update BuildRecords set status = ? where id = ?"),
     clearOutputs: connection.prepare<[string]>("delete from BuildRecordOutputs where record = ?"),
     writeOutput: connection.prepare<[string, string]>("insert into BuildRecordOutputs (path, record) values (?, ?)"),
     find: connection.prepare<[string], RecordRow>(`select ${columns} from BuildRecords r where r.id = ?`),

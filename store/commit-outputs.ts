@@ -4,9 +4,9 @@
  * and "done" after, and one that still says "sealing" at the next start is settled by whether its outputs are valid.
  */
 import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
-import { printHash } from "../derivations/hash.ts";
 import type { PathInfo } from "../derivations/path-info.ts";
 import { parseStorePath, type StorePath } from "../derivations/store-path.ts";
+import { describeOutput } from "./build-records.ts";
 import { crashPoint } from "./crash-points.ts";
 import { nameDiskFull, StoreError } from "./errors.ts";
 import type { Store } from "./store.ts";
@@ -17,7 +17,10 @@ export interface BuiltOutputs {
   readonly outputs: readonly StagedOutput[];
   /** Views of the launcher's that may be used again. */
   readonly releaseViews: readonly string[];
-  /** The outputs lie in the store already, moved there by the launcher; none is valid, and the caller holds their locks. */
+  /**
+   * The outputs lie in the store already, moved there by the launcher; none is valid, the caller holds their locks, and a
+   * record that says "building" names them.
+   */
   readonly inPlace?: boolean;
 }
 
@@ -52,7 +55,8 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     const stale = outputs.filter((output) => !fresh.includes(output)).map((output) => output.stagingName);
     inStore = fresh.map((output) => output.info.path);
     const moving = moves.length > 0 ? store.writer.move(moves, stale.length === 0 ? releaseViews : []) : undefined;
-    await writeSealing(store, built, moving);
+    const record = finishedRecord(store, built);
+    await writeSealing(store, built.inPlace ? undefined : record, moving);
     await moving;
     inStaging = stale;
     crashPoint("commit:moved");
@@ -62,7 +66,7 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     inStore = [];
     crashPoint("commit:registered");
     const toRelease = stale.length > 0 || moves.length === 0 ? releaseViews : [];
-    await finish(store, built, stale, toRelease);
+    await finish(store, record, stale, toRelease);
   } catch (error) {
     if (inStore.length > 0) await store.writer.remove(inStore);
     if (inStaging.length > 0 || releaseViews.length > 0) await store.writer.discard(inStaging, releaseViews);
@@ -74,9 +78,13 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
  * While the launcher moves: the record has to be there before the paths are registered, not before they are moved, for a
  * path without a row is garbage that the next collection takes.
  */
-async function writeSealing(store: Store, built: BuiltOutputs, moving: Promise<void> | undefined): Promise<void> {
+async function writeSealing(
+  store: Store,
+  record: BuildRecord | undefined,
+  moving: Promise<void> | undefined,
+): Promise<void> {
   try {
-    store.records.writeSealing(finishedRecord(store, built));
+    if (record !== undefined) store.records.writeSealing(record);
     crashPoint("commit:sealing");
   } catch (error) {
     await moving?.catch(() => {}); // this error is the one to tell; what was moved is taken away again
@@ -87,13 +95,13 @@ async function writeSealing(store: Store, built: BuiltOutputs, moving: Promise<v
 /** The outputs are valid: what goes wrong from here on is made known, and undoes nothing. */
 async function finish(
   store: Store,
-  { record }: BuiltOutputs,
+  record: BuildRecord,
   stale: readonly string[],
   releaseViews: readonly string[],
 ): Promise<void> {
   const onFailed = (error: unknown) => store.notify({ kind: "commit-unfinished", recordId: record.id, error });
   try {
-    store.records.finishSealing(record.id, onFailed);
+    store.records.finish(record, onFailed);
     crashPoint("commit:done");
     if (stale.length > 0 || releaseViews.length > 0) await store.writer.discard(stale, releaseViews);
   } catch (error) {
@@ -114,11 +122,6 @@ export async function moveAside(store: Store, stagingName: string, name: string)
 
 function finishedRecord(store: Store, { record, outputs }: BuiltOutputs): BuildRecord {
   const described: Record<string, BuiltOutput> = {};
-  for (const { outputId, info } of outputs)
-    described[outputId] = {
-      path: info.path,
-      narHash: printHash(info.narHash, "base32"),
-      narSize: Number(info.narSize),
-    };
+  for (const { outputId, info } of outputs) described[outputId] = describeOutput(info);
   return { ...record, status: "done", stoppedAtMs: record.stoppedAtMs ?? store.nowMs(), outputs: described };
 }

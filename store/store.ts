@@ -6,7 +6,7 @@ import { bootId, openDirectory, syncFileSystem } from "../sandbox-native/posix.t
 import { hashTree } from "../sandbox-native/read-tree.ts";
 import { Ballast } from "./ballast.ts";
 import { BuildLogs } from "./build-logs.ts";
-import { BuildRecords } from "./build-records.ts";
+import { BuildRecords, describeOutput } from "./build-records.ts";
 import { checkpoint } from "./checkpoint.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { crashPoint } from "./crash-points.ts";
@@ -164,7 +164,10 @@ export class Store implements AsyncDisposable {
       (error: unknown) => this.notify({ kind: "sync-failed", error }),
     );
     this.#closers.push(() => this.records.flush());
-    this.records.reconcile((path) => this.graph.has(path), this.nowMs());
+    this.records.reconcile((path) => {
+      const info = this.findPathInfo(path);
+      return info && describeOutput(info);
+    }, this.nowMs());
     this.logs.adopt();
     this.roots.sweep();
   }

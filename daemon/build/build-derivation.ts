@@ -22,7 +22,7 @@ import { findInputClosure, makeBuildable } from "./inputs.ts";
 import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-for.ts";
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
-import { makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
+import { makePlannedRecord, makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
 import { areUnchecked, checkReferences } from "./reference-checks.ts";
 import type { SettleContext, SettledOutput } from "./settled-output.ts";
 
@@ -114,19 +114,23 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   });
   options.onEvent({ kind: "build-started", drvPath, name, recordId });
 
-  // Only a build that lasts can be asked about while it runs, or be cut off: the others save themselves this write.
-  const stillRunning = setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs);
-  const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
   using locks = options.mode === "normal" ? lockPlainOutputs(context, build, options) : undefined;
+  // Only a build that lasts can be asked about while it runs, or be cut off: the others save themselves this write.
+  const stillRunning =
+    locks === undefined ? setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs) : undefined;
+  const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
   let answer: BuildAnswer | undefined;
   try {
     const order = { ...build.order, moveOutputs: locks !== undefined };
     const answering = launcher.build(order, { onLog, ...(options.signal && { signal: options.signal }) });
+    // While the launcher works, for the outputs are registered before the record is written again.
+    const unrecorded = locks === undefined ? undefined : insertPlanned(store, start);
     crashPoint("build:ordered");
     answer = await answering;
     crashPoint("build:answered");
     clearTimeout(stillRunning);
     noteLeftovers(leftovers, answer);
+    if (unrecorded !== undefined) throw unrecorded;
     const failure = endingError(subject, text(build.order.spec.builder), answer.ending, {
       ...options,
       logLimitBytes: settings.logLimitBytes,
@@ -152,7 +156,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     await discard(context, leftovers);
     if (!(error instanceof CloisterError)) throw error;
     const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
-    store.records.insert(recordOf(status, { error: error.toData() }));
+    store.records.update(recordOf(status, { error: error.toData() }));
     const result = resultOf({ status, outputs: {}, error: error.toData() });
     return { result, lastLogLines: log.lastLines(settings.lastLogLines) };
   } finally {
@@ -161,6 +165,16 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
 }
 
 const recordAfterMs = 200;
+
+/** What went wrong is told when the build has ended: until then it must be waited for in any case. */
+function insertPlanned(store: BuildContext["store"], start: RecordStart): unknown {
+  try {
+    store.records.insert(makePlannedRecord(start));
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
 
 /** What a build has in the launcher's staging: the names, and the view that they were made in, while it is not given back. */
 interface Leftovers {

@@ -4,9 +4,9 @@ import { encodeBase32 } from "../../derivations/base32.ts";
 import type { BuildRecord, BuildResources, BuiltOutput } from "../../derivations/build-record.ts";
 import { text } from "../../derivations/bytes.ts";
 import type { ErrorData } from "../../derivations/error.ts";
-import { printHash } from "../../derivations/hash.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import { describeOutput } from "../../store/build-records.ts";
 import type { PreparedBuild } from "./jail-for.ts";
 import type { SettledOutput } from "./settled-output.ts";
 
@@ -45,6 +45,14 @@ export interface RecordEnd {
   readonly logFile?: string | undefined;
 }
 
+/** The record of a build that has been ordered. It names its outputs, by which it is settled if the daemon dies. */
+export function makePlannedRecord(start: RecordStart): BuildRecord {
+  const outputs: Record<string, BuiltOutput> = {};
+  for (const { id, finalPath } of start.build.outputs)
+    if (finalPath !== undefined) outputs[id] = { path: finalPath, narHash: "", narSize: 0 };
+  return { ...makeRecord(start, "building", {}), outputs };
+}
+
 export function makeRecord(start: RecordStart, status: BuildRecord["status"], end: RecordEnd): BuildRecord {
   const { build } = start;
   const { ending } = end.answer ?? {};
@@ -64,7 +72,7 @@ export function makeRecord(start: RecordStart, status: BuildRecord["status"], en
     ...(ending?.kind === "exited" && { exitStatus: ending.code }),
     ...(ending?.kind === "signalled" && { signal: ending.signal }),
     ...(end.error && { error: withoutBigints(end.error) }),
-    outputs: Object.fromEntries((end.outputs ?? []).map((output) => [output.id, describe(output)])),
+    outputs: Object.fromEntries((end.outputs ?? []).map(({ id, info }) => [id, describeOutput(info)])),
     resources: end.answer === undefined ? noResources : resourcesOf(end.answer),
     ...(end.logFile !== undefined && { logFile: end.logFile }),
   };
@@ -84,10 +92,6 @@ function resourcesOf({ resources }: BuildAnswer): BuildResources {
     maxResidentBytes: resources.maxResidentBytes,
     wallMicroseconds: resources.wallMicroseconds,
   };
-}
-
-function describe({ info }: SettledOutput): BuiltOutput {
-  return { path: info.path, narHash: printHash(info.narHash, "base32"), narSize: Number(info.narSize) };
 }
 
 /** A record is kept as JSON, which has no such numbers; errors of the layers below may. */

@@ -2,10 +2,10 @@
  * A real daemon, in a process of its own, that strikes once at a named line: itself, its launcher, the builder's
  * processes or the client. usage: daemon-under-test.ts ROOT [POINT NTH VICTIM DELAY_MS]; it says "ready" when it listens.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { main } from "../../daemon/server/main.ts";
 import { type CrashPoint, crashPoints, setCrashPoint } from "../../store/crash-points.ts";
-import type { Victim } from "./moments.ts";
+import { struckFile, type Victim } from "./moments.ts";
 
 const [root = "", point, nth = "1", victim = "daemon", delay = "0"] = process.argv.slice(2);
 
@@ -13,6 +13,7 @@ if (point !== undefined) {
   const known = crashPoints.find((one): one is CrashPoint => one === point);
   if (known === undefined) throw new Error(`no crash point ${point}`);
   setCrashPoint(known, Number(nth), () => {
+    writeFileSync(struckFile(root), point); // so that a moment that never came is not counted
     if (delay === "0") strike(victim as Victim);
     else setTimeout(() => strike(victim as Victim), Number(delay));
   });

@@ -3,13 +3,13 @@
  * recorded contents, and the next build must succeed.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { hashTree } from "../../sandbox-native/read-tree.ts";
-import type { Moment } from "./moments.ts";
+import { type Moment, struckFile } from "./moments.ts";
 
 /** How long a thing that must come to an end may take, on the slowest machine. */
 const patienceMs = 30_000;
@@ -27,8 +27,11 @@ export function openHarness(): Harness {
   return { directory, builder, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** Throws an error that says what was wrong after the blow. `serial` keeps the rounds of one harness apart. */
-export async function strikeOnce(harness: Harness, moment: Moment, serial: number): Promise<void> {
+/**
+ * True if the moment came. Throws an error that says what was wrong after the blow. `serial` keeps the rounds of one
+ * harness apart.
+ */
+export async function strikeOnce(harness: Harness, moment: Moment, serial: number): Promise<boolean> {
   const root = join(harness.directory, "root");
   mkdirSync(root, { recursive: true });
   const marker = `cloister-marker-${process.pid}-${serial}`;
@@ -52,6 +55,9 @@ export async function strikeOnce(harness: Harness, moment: Moment, serial: numbe
     await stop(next);
   }
   await noProcessLeft(marker);
+  const isStruck = existsSync(struckFile(root));
+  rmSync(struckFile(root), { force: true });
+  return isStruck;
 }
 
 interface Running {

@@ -45,13 +45,22 @@ export function makeMoments(seed: number, count: number): Moment[] {
   });
 }
 
+/** Made by the daemon when it strikes. */
+export function struckFile(root: string): string {
+  return `${root}.struck`;
+}
+
 export function nameOf({ victim, point }: Moment): string {
   return `${victim} at ${point}`;
 }
 
-/** One line per victim and step: how often it was struck there. */
-export function printHistogram(moments: readonly Moment[]): string {
+/** How often each victim was struck at each step. */
+export function countStruck(struck: readonly Moment[]): ReadonlyMap<string, number> {
   const counts = new Map(cells.map((cell) => [nameOf({ ...cell, nth: 1, delayMs: 0 }), 0]));
-  for (const moment of moments) counts.set(nameOf(moment), (counts.get(nameOf(moment)) ?? 0) + 1);
+  for (const moment of struck) counts.set(nameOf(moment), (counts.get(nameOf(moment)) ?? 0) + 1);
+  return counts;
+}
+
+export function printHistogram(counts: ReadonlyMap<string, number>): string {
   return [...counts].map(([name, count]) => `${String(count).padStart(5)}  ${name}`).join("\n");
 }

@@ -1,7 +1,8 @@
 /** What can be asked of past builds, and what a start makes of those that were cut off. */
 import { expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
-import { parseStorePath } from "../../../derivations/store-path.ts";
+import { type Hash, printHash } from "../../../derivations/hash.ts";
+import { parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
 import { addText } from "../../../store/add.ts";
 import { buildRecord, someDrv } from "../../support/build-records.ts";
 import { temporaryStore } from "../../support/temporary-store.ts";
@@ -59,4 +60,37 @@ test("after a start, a build that was sealing is done if its outputs are valid, 
     });
   expect(records.find("long-ago")?.status).toBe("cancelled");
   expect(records.findByOutput(out)).toBeUndefined();
+});
+
+test("a build that was cut off between its registration and its record is done, with what is known of its outputs", async () => {
+  await using temporary = await temporaryStore();
+  const first = temporary.store;
+  const valid = await addText(first, "valid", bytes("x"), []);
+  const planned = (path: StorePath) => ({ out: { path, narHash: "", narSize: 0 } });
+  first.records.insert(buildRecord("registered", { outputs: planned(valid) }));
+  first.records.insert(buildRecord("not-yet", { outputs: planned(out) }));
+  expect(first.records.find("registered")).toMatchObject({ status: "building", outputs: {} });
+
+  await temporary.close();
+  const { records, paths } = await temporary.open({ clock: () => 5000 });
+  const narHash = printHash(paths.find(valid)?.narHash as Hash, "base32");
+  expect(records.find("registered")).toMatchObject({
+    status: "done",
+    exitStatus: 0,
+    stoppedAtMs: 5000,
+    outputs: { out: { path: valid, narHash } },
+  });
+  expect(records.findByOutput(valid)?.id).toBe("registered");
+  expect(records.find("not-yet")).toMatchObject({ status: "failed", error: { code: "STORE_BUILD_INTERRUPTED" } });
+});
+
+test("what is finished is read as finished at once, and stays so", async () => {
+  await using temporary = await temporaryStore();
+  const { records } = temporary.store;
+  records.writeSealing(buildRecord("one", { status: "done", outputs: { out: output } }));
+  records.finish(buildRecord("one", { status: "done", exitStatus: 0, outputs: { out: output } }), () => {});
+  expect(records.find("one")).toMatchObject({ status: "done", exitStatus: 0 });
+  records.finish(buildRecord("two", { status: "done", outputs: {} }), () => {});
+  await temporary.close();
+  expect((await temporary.open()).records.find("two")?.status).toBe("done");
 });
