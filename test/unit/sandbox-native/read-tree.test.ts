@@ -4,7 +4,6 @@ import {
   appendFileSync,
   chmodSync,
   closeSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -22,16 +21,13 @@ import { encodeNar } from "../../../derivations/nar/encoder.ts";
 import { listNar } from "../../../derivations/nar/listing.ts";
 import { dumpTree, hashTree, listTree, readFileBelow } from "../../../sandbox-native/read-tree.ts";
 import { collectBytes } from "../../support/collect.ts";
+import { lacksPeers, needsPeers, peersTree, runInPeers } from "../../support/peers.ts";
 import { eventsOf, tree } from "../derivations/arbitraries.ts";
 import { makeTemporaryFolder, writeTree } from "./disk-trees.ts";
 import { compileNativePrograms, runTreeTool } from "./native-programs.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const refused = (code: string, path: string) => ({ code, details: expect.objectContaining({ path }) as unknown });
-
-/** A tree of the peers' distribution: CLOISTER_PEERS names the folder that has nix-store in it. */
-const peers = process.env["CLOISTER_PEERS"] ?? "";
-const hasNix = peers !== "" && existsSync(join(peers, "usr/bin/nix-store")) && process.getuid?.() === 0;
 
 describe("dumpTree", () => {
   test("gives the archive that the encoder makes of any tree; hash and listing fit to it", async () => {
@@ -130,15 +126,13 @@ describe("dumpTree", () => {
 
   /** Goal: our archive of any tree is, byte for byte, the one the reference implementation makes. */
   test("equals nix-store --dump", ({ skip }) => {
-    skip(!hasNix, "needs root and nix-store below CLOISTER_PEERS");
-    const inside = mkdtempSync(join(peers, "tmp/cloister-dump-"));
+    skip(lacksPeers, needsPeers);
+    const inside = mkdtempSync(join(peersTree, "tmp/cloister-dump-"));
     try {
       const roots = fc.sample(tree, 40);
       for (const [index, root] of roots.entries()) writeTree(Buffer.from(join(inside, String(index))), root);
       const script = `cd "$1" && for i in $(seq 0 ${roots.length - 1}); do nix-store --dump $i | sha256sum; done`;
-      const { stdout, stderr } = spawnSync("chroot", [peers, "sh", "-c", script, "sh", inside.slice(peers.length)], {
-        encoding: "utf8",
-      });
+      const { stdout, stderr } = runInPeers(["sh", "-c", script, "sh", inside.slice(peersTree.length)]);
       const ours = roots.map((root) => `${sha256(Buffer.concat([...encodeNar(eventsOf(root))]))}  -\n`).join("");
       expect(stdout + stderr).toBe(ours);
       for (const [index] of roots.entries())

@@ -1,6 +1,5 @@
 /** The real nix opens and checks a store that we made, and we open one that it made. */
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
@@ -10,31 +9,23 @@ import { collectGarbage } from "../../../store/gc.ts";
 import { addPermanentRoot } from "../../../store/gc-roots.ts";
 import { readNar } from "../../../store/read.ts";
 import { collect } from "../../support/collect.ts";
+import { lacksPeers, needsPeers, peersTree, runInPeers } from "../../support/peers.ts";
 import { directoryNar, inPieces, TemporaryStore } from "../../support/temporary-store.ts";
-
-/** Made by test/support/peers.sh. */
-const peers = process.env.CLOISTER_PEERS ?? "/var/tmp/cloister-peers";
-const lacksPeers = process.getuid?.() !== 0 || !existsSync(join(peers, ".ready"));
-const why = "needs root and the tree of test/support/peers.sh";
 
 const directory = parseStoreDirectory("/nix/store");
 const nixState = { storeDirectory: directory, stateDirectory: "/nix/var/nix" };
 
 /** Below the peers' root, so that nix, whose root that is, can use it as the root of a store. */
-const makeRoot = () => mkdtempSync(join(peers, "tmp/cloister-store-"));
+const makeRoot = () => mkdtempSync(join(peersTree, "tmp/cloister-store-"));
 
 function nixStore(root: string, ...args: string[]): string {
-  const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", NIX_CONF_DIR: "/etc/peers", LC_ALL: "C" };
-  const script = 'mount -t proc proc "$1/proc"; exec chroot "$@"'; // nix looks for itself in /proc
-  const nix = [peers, "nix-store", "--store", root.slice(peers.length), ...args];
-  const command = ["--mount", "--pid", "--fork", "--propagation", "private", "sh", "-euc", script, "sh", ...nix];
-  return execFileSync("unshare", command, { env: environment, stdio: ["ignore", "pipe", "pipe"] })
-    .toString()
-    .trim();
+  const ran = runInPeers(["nix-store", "--store", root.slice(peersTree.length), ...args]);
+  if (ran.status !== 0) throw new Error(ran.stderr);
+  return ran.stdout.trim();
 }
 
 test("nix finds our store whole, with references and roots as we have them", async ({ skip }) => {
-  skip(lacksPeers, why);
+  skip(lacksPeers, needsPeers);
   await using temporary = new TemporaryStore(makeRoot());
   const store = await temporary.open(nixState);
   const source = { kind: "source", references: [] } as const;
@@ -54,10 +45,10 @@ test("nix finds our store whole, with references and roots as we have them", asy
 });
 
 test("we read, extend and collect a store that nix made, and nix finds it whole afterwards", async ({ skip }) => {
-  skip(lacksPeers, why);
+  skip(lacksPeers, needsPeers);
   await using temporary = new TemporaryStore(makeRoot());
   writeFileSync(join(temporary.root, "hello.txt"), "hello from nix\n");
-  const inside = join(temporary.root.slice(peers.length), "hello.txt");
+  const inside = join(temporary.root.slice(peersTree.length), "hello.txt");
   const path = parseFullStorePath(directory, nixStore(temporary.root, "--add", inside));
 
   const store = await temporary.open(nixState);
