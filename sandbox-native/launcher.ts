@@ -136,6 +136,7 @@ class RunningLauncher implements Launcher {
   unsweptEntries = 0;
   readonly #pending = new Map<number, PendingOrder>();
   readonly #channel: NativeChannel;
+  readonly #spawned = Promise.withResolvers<void>();
   #nextOrder = startOrder + 1;
   #ended = false;
 
@@ -149,6 +150,9 @@ class RunningLauncher implements Launcher {
     const launcher = new RunningLauncher(strength, executable, args, started);
     try {
       launcher.#learn(await started.promise);
+      // Its first process may speak before the one that made it has said which process that is, and without it nobody
+      // could wait for its end.
+      await Promise.race([launcher.#spawned.promise, launcher.closed]);
       return launcher;
     } catch (error) {
       await launcher.close();
@@ -288,6 +292,8 @@ class RunningLauncher implements Launcher {
     for (const message of messages) {
       if (message.kind === messageKinds.spawned) {
         this.pid = new MessageReader(message.body).u32();
+        this.#spawned.resolve();
+        this.#restIfIdle();
         continue;
       }
       const pending = this.#pending.get(message.order);
@@ -297,13 +303,18 @@ class RunningLauncher implements Launcher {
         continue;
       }
       this.#pending.delete(message.order);
-      if (this.#pending.size === 0) this.#channel.setActive(false);
+      this.#restIfIdle();
       if (message.kind === messageKinds.failure) {
         pending.reject(this.#errorOf(decodeFailure(message.body)));
       } else {
         pending.resolve(message.body);
       }
     }
+  }
+
+  /** With nothing to wait for, Node's loop does not go on for the launcher alone. */
+  #restIfIdle(): void {
+    if (this.#pending.size === 0 && this.pid !== 0) this.#channel.setActive(false);
   }
 
   #errorOf(failure: NativeFailure): unknown {

@@ -109,7 +109,10 @@ export class CallerService implements Service {
   async queryValidPaths(paths: readonly StorePath[]): Promise<readonly StorePath[]> {
     const { graph } = this.#store;
     await this.#store.whenBelieved(paths);
-    return paths.filter((path) => graph.has(path));
+    const valid = paths.filter((path) => graph.has(path));
+    // Who asks whether a path is there means to use it: it must not go before the next call names it.
+    this.#store.leases.hold(this.#owner, valid);
+    return valid;
   }
 
   async queryReferrers(path: StorePath): Promise<readonly StorePath[]> {

@@ -15,6 +15,7 @@ import { printStorePath, type StorePath } from "../../derivations/store-path.ts"
 import { busyboxTree, missingBusybox } from "../support/busybox.ts";
 import { collectBytes } from "../support/collect.ts";
 import { makeRandom, shuffled } from "../support/random.ts";
+import { makeRemovable } from "../support/temporary-store.ts";
 
 const graphSize = 1000;
 const clientCount = 50;
@@ -105,6 +106,7 @@ test("50 clients at once ask for overlapping targets of a graph of 1,000", { tim
   } finally {
     await clients[0]?.shutdown({ drainMs: 0 });
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+    await makeRemovable(root);
     rmSync(root, { recursive: true, force: true });
   }
 });

@@ -1,5 +1,5 @@
 /** How builds end, whoever ends them. */
-import { symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
@@ -50,6 +50,24 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     skip(missing !== "", missing);
     const script = "(sleep 0.1; exit 7) & wait $!; kill -9 $$; kill -15 $$; exit $?";
     expect(await endingOf(shellSpec(script, { outputs: [] }))).toEqual({ kind: "exited", code: 0 });
+  });
+
+  /** What a failed jail leaves to close is looked up in its plan, which must still be there then. */
+  test("a hundred builders that cannot be executed leave the launcher whole, and no descriptor open", async ({
+    skip,
+  }) => {
+    skip(missing !== "", missing);
+    const open = () => readdirSync(`/proc/${here.launcher.pid}/fd`).length;
+    const fail = async () => {
+      const ending = await endingOf({ ...shellSpec("", { outputs: [] }), builder: Buffer.from("/nowhere/builder") });
+      expect(ending.kind).toBe("exec-failed");
+    };
+    for (let round = 0; round < 20; round += 1) await fail();
+    const before = canReadDescriptors(here.launcher.pid) ? open() : undefined;
+    for (let round = 0; round < 80; round += 1) await fail();
+    // Jails that are being made or unmade hold some; a hundred leaks would show.
+    if (before !== undefined) expect(open()).toBeLessThan(before + 40);
+    expect(await endingOf(shellSpec("exit 3", { outputs: [] }))).toEqual({ kind: "exited", code: 3 });
   });
 
   test("a builder that does not exist, or cannot be executed, is told apart from one that fails", async ({ skip }) => {
@@ -153,3 +171,13 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     symlinkSync("nowhere", join(here.store, storeName("7", "w")));
   });
 });
+
+/** Of a launcher with subordinate ids, only root's /proc shows them. */
+function canReadDescriptors(pid: number): boolean {
+  try {
+    readdirSync(`/proc/${pid}/fd`);
+    return true;
+  } catch {
+    return false;
+  }
+}

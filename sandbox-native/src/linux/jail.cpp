@@ -137,7 +137,6 @@ Jail::~Jail() {
     struct rusage usage{};
     Wait(info, usage);
   }
-  if (pid_ > 0) CloseSlots();
   if (stack_ != nullptr) Stacks().Give(stack_);
 }
 
@@ -170,6 +169,7 @@ void Jail::Wait(siginfo_t& info, struct rusage& usage) noexcept {
     result = WaitProcess(pidfd_.get(), &info, &usage);
   } while (result < 0 && errno == EINTR);
   waited_ = true;
+  CloseSlots();  // now, for the plan need not live as long as the jail
 }
 
 const Step* Jail::FailedStep(int& error) const noexcept {
