@@ -33,6 +33,8 @@ export interface BuildDerivationOptions extends PrepareOptions {
   readonly caller?: Pick<Caller, "uid">;
   readonly signal?: AbortSignal;
   readonly onEvent: (event: BuildEvent & { kind: "build-started" | "build-log" }) => void;
+  /** Called when the builder has succeeded: what is left to do needs no jail, and another build may have its slot. */
+  readonly onJailFree?: () => void;
   /** Called with paths before they are made, on whoever's behalf it is that the build runs. */
   readonly hold: (paths: Iterable<StorePath>) => void;
   /** Under which what is added on the way is held. */
@@ -136,6 +138,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
       logLimitBytes: settings.logLimitBytes,
     });
     if (failure !== undefined) throw failure;
+    options.onJailFree?.();
 
     const settleContext: SettleContext = { ...context, subject, staged: leftovers.staged };
     const outputs = await settleOutputs(settleContext, build, answer);

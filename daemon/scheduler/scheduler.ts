@@ -38,6 +38,8 @@ interface Run {
   readonly first: Request;
   readonly events: GoalEvents;
   readonly abort: AbortController;
+  /** It needs no jail any more: only what came out is looked at and committed. */
+  isSettling?: boolean;
   /** Resolves when the run is over and all have been told. */
   ended?: Promise<void>;
 }
@@ -52,6 +54,8 @@ export class Scheduler {
   readonly #requests = new Set<Request>();
   /** Everything that runs, the unwanted too. */
   readonly #running = new Set<Run>();
+  /** How many of them have succeeded and need no jail any more: their slots are for others. */
+  #settling = 0;
   #requestCount = 0;
   #isDraining = false;
 
@@ -143,7 +147,7 @@ export class Scheduler {
 
   /** Starts what is ready, as far as there are slots. */
   #pump(): void {
-    while (!this.#isDraining && this.#graph.running < this.#maxJobs) {
+    while (!this.#isDraining && this.#graph.running - this.#settling < this.#maxJobs) {
       const key = this.#graph.takeReady();
       if (key === undefined) return;
       const run = this.#runs.get(key);
@@ -158,6 +162,7 @@ export class Scheduler {
     const { leases } = this.#context.store;
     const owner = `build of ${goal.key}`;
     const { result, lastLogLines } = await this.#buildGoal(run, owner);
+    if (run.isSettling) this.#settling -= 1;
     this.#running.delete(run);
     if (this.#runs.get(goal.key) === run) this.#runs.delete(goal.key); // else another one waits for this one's end
     const { drvPath, derivation } = goal;
@@ -194,6 +199,11 @@ export class Scheduler {
         silenceMs: first.options.silenceMs,
         ...(first.options.caller && { caller: first.options.caller }),
         signal: run.abort.signal,
+        onJailFree: () => {
+          run.isSettling = true;
+          this.#settling += 1;
+          this.#pump();
+        },
         onEvent: (event) => run.events.emit(event),
         hold: (paths) => void store.leases.hold(leaseOwner, paths),
         leaseOwner,

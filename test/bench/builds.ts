@@ -14,12 +14,25 @@ export const buildsSuite: Suite = async (context) => {
   const rounds = smoke ? 3 : 40;
   const ref = measureReference(temporary, smoke ? 20 : 300);
 
-  const single = await interleaved(
-    subjects,
-    rounds,
-    async (subject) => (await addTrivialBuild(of(subject), 10)).drvPath,
-    (subject, drvPath) => subject.build([drvPath]),
-  );
+  const oneBuild = (times: number) =>
+    interleaved(
+      subjects,
+      times,
+      async (subject) => (await addTrivialBuild(of(subject), 10)).drvPath,
+      (subject, drvPath) => subject.build([drvPath]),
+    );
+  const fresh = await oneBuild(smoke ? 2 : 10);
+  context.report({
+    suite: "builds",
+    row: "a trivial build, daemon just started",
+    unit: "ms",
+    better: "less",
+    ref,
+    ...split(fresh),
+  });
+  // Warm is a daemon that has built before: this one's code is compiled as it runs.
+  if (!smoke) await oneBuild(150);
+  const single = await oneBuild(rounds);
   context.report({
     suite: "builds",
     row: "one trivial build",
