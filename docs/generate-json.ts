@@ -1,6 +1,6 @@
 /** docs/json.md: what each command prints with `--json`. */
 import { z } from "zod";
-import { jsonOutputs } from "../daemon/cli/json-output.ts";
+import { jsonOutputs } from "../daemon/cli/json-schemas.ts";
 
 /** The part of JSON Schema that zod makes of our schemas. */
 interface JsonSchema {
@@ -36,7 +36,7 @@ With \`--json\` a command prints one JSON value on stdout and nothing on stderr.
 without: 0 done, 1 the build or operation failed, 2 wrong usage, 130 interrupted. Fields with \`?\` may be absent. Later
 versions may add fields. \`cat\` has no \`--json\`: it prints a file's bytes. What is interrupted
 prints nothing. This page is made from the schemas in
-daemon/cli/json-output.ts by \`npm run docs\`; the tests hold the commands to them.
+daemon/cli/json-schemas.ts by \`npm run docs\`; the tests hold the commands to them.
 `;
 
 const failureText = `Whatever the command was, unless it has something to tell all the same (\`build\` has its results, with an error in each

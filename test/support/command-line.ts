@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { z } from "zod";
-import { jsonOutputs } from "../../daemon/cli/json-output.ts";
+import { jsonOutputs } from "../../daemon/cli/json-schemas.ts";
 import { packageFolder } from "../../sandbox-native/pinned-node.mjs";
 import { probeMachine } from "../../sandbox-native/probe.ts";
 import { makeRemovable } from "./temporary-store.ts";

@@ -1,6 +1,5 @@
 /** `cloister doctor`: what this machine grants to builds, and the exact command for what it does not. */
 import type { Command } from "commander";
-import { probeMachine } from "../../../sandbox-native/probe.ts";
 import type { Action } from "../main.ts";
 
 export function addDoctorCommand(program: Command, run: Action): void {
@@ -10,6 +9,7 @@ export function addDoctorCommand(program: Command, run: Action): void {
     .addHelpText("after", "\nExample:\n  $ cloister doctor")
     .action((_options: object, command: Command) =>
       run(command, async (context) => {
+        const { probeMachine } = await import("../../../sandbox-native/probe.ts"); // no other command needs it
         const probe = await probeMachine();
         if (context.json) context.printJson(probe);
         else {

@@ -1,0 +1,145 @@
+/**
+ * What `--json` prints, a schema for each command: docs/json.md is made from them, the tests hold the output to them, and
+ * the types of what is printed come from them. Nothing loads them to print: zod takes longer than a whole command.
+ */
+import { z } from "zod";
+
+const path = z.string().meta({ id: "StorePath", description: "logical, the same on every machine" });
+const realPath = z.string().describe("where it lies on this machine");
+const place = z.strictObject({ path, realPath }).meta({ id: "Place" });
+const error = z
+  .object({
+    code: z.string().describe("the same in every version; see errors.md"),
+    message: z.string(),
+    hint: z.string().describe("what to do; may be empty"),
+    details: z.record(z.string(), z.unknown()).describe("what the message is made of; its fields depend on the code"),
+  })
+  .meta({ id: "Error" });
+const record = z
+  .object({
+    id: z.string(),
+    drvPath: path,
+    name: z.string(),
+    user: z.strictObject({ uid: z.number() }).optional().describe("who asked first"),
+    status: z.enum(["building", "sealing", "done", "failed", "cancelled"]),
+    startedAtMs: z.number().describe("milliseconds since 1970"),
+    stoppedAtMs: z.number().optional().describe("absent while it runs"),
+    command: z.array(z.string()).describe("the builder and its arguments"),
+    environment: z.record(z.string(), z.string()).describe("all of it, as the builder saw it"),
+    inputs: z.array(path).describe("every path that the builder could see"),
+    world: path.optional(),
+    strength: z.enum(["range", "root", "single"]),
+    exitStatus: z.number().optional(),
+    signal: z.number().optional(),
+    error: error.optional(),
+    outputs: z
+      .record(z.string(), z.strictObject({ path, narHash: z.string().describe("SRI"), narSize: z.number() }))
+      .describe("by id; empty unless it is done"),
+    resources: z.strictObject({
+      cpuUserMicroseconds: z.number(),
+      cpuSystemMicroseconds: z.number(),
+      maxResidentBytes: z.number(),
+      wallMicroseconds: z.number(),
+    }),
+    logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
+  })
+  .meta({ id: "Record", description: "of a build" });
+const strength = z
+  .object({ ok: z.boolean(), why: z.string().optional(), remedy: z.string().optional() })
+  .meta({ id: "Strength" });
+
+export const jsonOutputs = {
+  build: z.strictObject({
+    results: z.array(
+      z.strictObject({
+        drvPath: path.nullable().describe("null for a target that is a plain store path"),
+        status: z.enum(["built", "already-valid", "failed", "dependency-failed", "cancelled"]),
+        outputs: z.record(z.string(), place),
+        error: error.optional(),
+        recordId: z.string().optional(),
+      }),
+    ),
+  }),
+  instantiate: z.strictObject({ derivations: z.array(place) }),
+  add: z.strictObject({ added: z.array(place) }),
+  "path-info": z.strictObject({
+    paths: z.array(
+      z.strictObject({
+        path,
+        realPath,
+        narHash: z.string().describe("SRI"),
+        narSize: z.number(),
+        references: z.array(path),
+        referrers: z.array(path),
+        deriver: path.optional(),
+        validDerivers: z.array(path),
+        registeredAtSeconds: z.number(),
+        ultimate: z.boolean(),
+        contentAddress: z.string().optional(),
+        signatures: z.array(z.string()),
+        closureBytes: z.number(),
+        closurePaths: z.number(),
+        record: record.optional().describe("the build that made it, if cloister did"),
+      }),
+    ),
+  }),
+  ls: z
+    .record(z.string(), z.unknown())
+    .describe("a NAR listing as Nix writes it: `type`, and `entries`, `size`, `executable`, `narOffset` or `target`"),
+  log: z.strictObject({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
+  gc: z.strictObject({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
+  roots: z.strictObject({
+    roots: z.array(
+      z.strictObject({
+        kind: z.enum(["permanent", "indirect", "lease"]),
+        from: z.string(),
+        path,
+        unreadable: z.boolean(),
+      }),
+    ),
+  }),
+  "roots add": z.strictObject({ name: z.string(), path, realPath }),
+  "roots remove": z.strictObject({ removed: z.string() }),
+  "world make": place,
+  "world show": z.strictObject({
+    files: z.array(
+      z.strictObject({
+        path: z.string(),
+        kind: z.enum(["directory", "file", "symlink", "empty-file"]),
+        why: z.string(),
+        sizeBytes: z.number(),
+      }),
+    ),
+  }),
+  status: z.strictObject({
+    version: z.string(),
+    buildId: z.string().describe("of this very build of the program"),
+    pid: z.number(),
+    startedAtMs: z.number(),
+    storeDirectory: z.string(),
+    realStoreDirectory: z.string(),
+    stateDirectory: z.string(),
+    strength: z.string(),
+    system: z.string(),
+    maxJobs: z.number(),
+    runningBuilds: z.number(),
+    waitingBuilds: z.number(),
+    connections: z.number(),
+    validPaths: z.number(),
+  }),
+  "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
+  doctor: z.strictObject({
+    strengths: z.strictObject({ range: strength, root: strength, single: strength }),
+    lines: z.array(
+      z.strictObject({
+        name: z.string(),
+        ok: z.union([z.boolean(), z.literal("notice")]),
+        detail: z.string(),
+        remedy: z.string().optional(),
+      }),
+    ),
+  }),
+  error: z.strictObject({ error }),
+} as const;
+
+export type Json<Name extends keyof typeof jsonOutputs> = z.infer<(typeof jsonOutputs)[Name]>;
