@@ -39,7 +39,7 @@ export class BuildRecords {
 
   /**
    * For `commitOutputs`: the record as it is now that its outputs are registered. What was written before says that it is
-   * building or sealing; this is written with others, off the build's path.
+   * building or sealing, and names the same outputs; this is written with others, off the build's path.
    */
   finish(record: BuildRecord, onFailed: (error: unknown) => void): void {
     this.#finished.push(record);
@@ -59,7 +59,7 @@ export class BuildRecords {
     const finished = this.#finished;
     this.#finished = [];
     this.#inTransaction(() => {
-      for (const record of finished) this.#writeRows(record, record.status, false);
+      for (const record of finished) this.#statements.finish.run(record.status, JSON.stringify(record), record.id);
     });
   }
 
@@ -165,6 +165,7 @@ function prepare(connection: Connection) {
        on conflict (id) do update set drvPath = excluded.drvPath, name = excluded.name, status = excluded.status,
          startedAtMs = excluded.startedAtMs, body = excluded.body`,
     ),
+    finish: connection.prepare<[string, string, string]>("update BuildRecords set status = ?, body = ? where id = ?"),
     clearOutputs: connection.prepare<[string]>("delete from BuildRecordOutputs where record = ?"),
     writeOutput: connection.prepare<[string, string]>("insert into BuildRecordOutputs (path, record) values (?, ?)"),
     find: connection.prepare<[string], RecordRow>(`select ${columns} from BuildRecords r where r.id = ?`),

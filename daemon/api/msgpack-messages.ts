@@ -143,7 +143,7 @@ export const methods = {
   }),
 
   build: method({
-    does: "Makes the targets valid. One result for each target, in their order; a failed build is a result, not an error.",
+    does: "Makes the targets valid. One result for each target, in their order; a failed build is a result, not an error. What goes on meanwhile is told only to who asks for `events`.",
     params: object({
       targets: list(derivedPath),
       mode: oneOf("normal", "check"),
@@ -151,10 +151,12 @@ export const methods = {
       cores: count,
       timeoutMs: count,
       silenceMs: count,
+      events: boolean,
     }),
     result: list(buildResult),
     events: true,
-    invoke: (service, { targets, ...options }, context) => service.build(targets, withContext(options, context)),
+    invoke: (service, { targets, events, ...options }, context) =>
+      service.build(targets, { ...withSignal(options, context), ...(events ? { onEvent: context.onEvent } : {}) }),
   }),
   queryBuildRecords: method({
     does: "Records of builds by id, derivation, output path or name, newest first.",
@@ -167,7 +169,7 @@ export const methods = {
     params: object({ recordId: text(), follow: boolean }),
     result: nil,
     download: true,
-    invoke: (service, { recordId, follow }, context) => service.readLog(recordId, withContext({ follow }, context)),
+    invoke: (service, { recordId, follow }, context) => service.readLog(recordId, withSignal({ follow }, context)),
   }),
 
   addIndirectRoot: method({
@@ -204,7 +206,7 @@ export const methods = {
       paths: absentOr(list(storePath)),
     }),
     result: gcResult,
-    invoke: (service, options, context) => service.collectGarbage(withContext(options, context)),
+    invoke: (service, options, context) => service.collectGarbage(withSignal(options, context)),
   }),
 
   shutdown: method({
@@ -212,7 +214,7 @@ export const methods = {
     params: object({ drainMs: count }),
     result: nil,
     role: "trusted",
-    invoke: (service, { drainMs }, context) => service.shutdown(withContext({ drainMs }, context)).then(nothing),
+    invoke: (service, { drainMs }, context) => service.shutdown(withSignal({ drainMs }, context)).then(nothing),
   }),
 } as const;
 
@@ -249,6 +251,6 @@ function nothing(): null {
 }
 
 /** The context's signal is made when it is asked for, so it is not passed on by a spread that might miss it. */
-function withContext<Options extends object>(options: Options, context: RequestContext) {
-  return { ...options, onEvent: context.onEvent, ...(context.signal === undefined ? {} : { signal: context.signal }) };
+function withSignal<Options extends object>(options: Options, context: RequestContext) {
+  return { ...options, ...(context.signal === undefined ? {} : { signal: context.signal }) };
 }

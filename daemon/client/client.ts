@@ -116,7 +116,8 @@ export class Client implements Service {
 
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
     const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs } = options;
-    const params = { targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs };
+    const events = onEvent !== undefined;
+    const params = { targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs, events };
     return this.#connection.request("build", params, { signal, onEvent });
   }
 

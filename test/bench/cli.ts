@@ -16,7 +16,7 @@ export const cliSuite: Suite = async (context) => {
   mkdirSync(root, { recursive: true });
   const environment = { ...process.env, CLOISTER_ROOT: root, XDG_CACHE_HOME: join(temporary, "cli-cache") };
   const run = (args: readonly string[]): void => {
-    execFileSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"], env: environment, cwd: temporary });
+    execFileSync(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"], env: environment, cwd: temporary });
   };
   const build = [bin, "build", hello, "--no-link"];
   run(build);

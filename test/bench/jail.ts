@@ -21,6 +21,7 @@ export const jailSuite: Suite = async (context) => {
   ] as const) {
     const milliseconds = measure(temporary, count);
     if (milliseconds !== undefined) peers[name] = milliseconds;
+    else process.stderr.write(`${name} is left out: it is not there, or cannot run on this machine\n`);
   }
   context.report({
     suite: "jail",

@@ -124,7 +124,7 @@ test("a client that does not read misses bytes of the log, is told so, and holds
   using slow = await RawConnection.greet(daemon.socket);
   const { mode, keepGoing, cores, timeoutMs, silenceMs } = options;
   const target = { kind: "built", drvPath, outputs: "all" };
-  const params = { targets: [target], mode, keepGoing, cores, timeoutMs, silenceMs };
+  const params = { targets: [target], mode, keepGoing, cores, timeoutMs, silenceMs, events: true };
   slow.socket.pause();
   slow.send({ kind: "request", id: 1, method: "build", params });
   await expect
