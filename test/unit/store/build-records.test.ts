@@ -90,6 +90,7 @@ test("what is finished is read as finished at once, and stays so", async () => {
   records.writeSealing(buildRecord("one", { status: "done", outputs: { out: output } }));
   records.finish(buildRecord("one", { status: "done", exitStatus: 0, outputs: { out: output } }), () => {});
   expect(records.find("one")).toMatchObject({ status: "done", exitStatus: 0 });
+  records.insert(buildRecord("two"));
   records.finish(buildRecord("two", { status: "done", outputs: {} }), () => {});
   await temporary.close();
   expect((await temporary.open()).records.find("two")?.status).toBe("done");
