@@ -13,7 +13,8 @@ const pinned = join(folder, "node_modules", `node-linux-${process.arch}`, "bin")
 const asNode20 = ["--import", 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})'];
 
 beforeAll(() => {
-  for (const file of ["daemon/cli/bin.js", "sandbox-native/pinned-node.mjs", "sandbox-native/run-program.mjs"]) {
+  const bins = ["daemon/cli/bin.js", "daemon/compiled-code.mjs", "dist/daemon/cli/cache-directory.js"];
+  for (const file of [...bins, "sandbox-native/pinned-node.mjs", "sandbox-native/run-program.mjs"]) {
     cpSync(join(packageFolder, file), join(folder, file));
   }
   mkdirSync(join(folder, "dist/daemon/cli"), { recursive: true });
