@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { thisProgram } from "../../../../daemon/api/build-id.ts";
@@ -29,7 +29,8 @@ afterEach(async () => {
 
 interface Run {
   readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
+  /** The exit status as a shell tells it: a second SIGINT may come when the first one's work is done and Node is leaving. */
+  readonly ended: Promise<number>;
   output(): string;
 }
 
@@ -41,7 +42,10 @@ function run(...args: readonly string[]): Run {
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream?.on("data", (bytes: Buffer) => (output += bytes.toString()));
-  return { child, ended: once(child, "close").then(([status]) => status as number | null), output: () => output };
+  const ended = once(child, "close").then(([status, signal]: (number | string | null)[]) =>
+    typeof status === "number" ? status : 128 + constants.signals[signal as NodeJS.Signals],
+  );
+  return { child, ended, output: () => output };
 }
 
 async function runUntilListening(...args: readonly string[]): Promise<Run> {
