@@ -66,7 +66,13 @@ export class CommandLine implements AsyncDisposable {
     const ended = new Promise<Ended>((resolve, reject) => {
       child.on("error", reject);
       child.on("close", (status, signal) =>
-        resolve({ status, signal, stdout: Buffer.concat(out).toString(), stderr: said() }),
+        // A second Ctrl-C may come when Node is leaving with 130 already; a shell calls both 130.
+        resolve({
+          status: signal === "SIGINT" ? 130 : status,
+          signal,
+          stdout: Buffer.concat(out).toString(),
+          stderr: said(),
+        }),
       );
     });
     const untilSaid = (text: string) =>
