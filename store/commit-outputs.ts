@@ -1,7 +1,8 @@
 /**
  * How the outputs of a build become valid: moved into place, registered in one transaction, and the build's record with
  * them. Paths and records lie in two databases, which have no transaction in common: the record says "sealing" before
- * and "done" after, and one that still says "sealing" at the next start is settled by whether its outputs are valid.
+ * (or "building", where the launcher has moved the outputs already) and "done" after, and one that still says so at the
+ * next start is settled by whether the outputs that it names are valid.
  */
 import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
 import type { PathInfo } from "../derivations/path-info.ts";

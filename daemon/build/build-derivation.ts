@@ -117,7 +117,8 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   options.onEvent({ kind: "build-started", drvPath, name, recordId });
 
   using locks = options.mode === "normal" ? lockPlainOutputs(context, build, options) : undefined;
-  // Only a build that lasts can be asked about while it runs, or be cut off: the others save themselves this write.
+  // With the locks, the record is written at once (below). Of the others only one that lasts can be asked about while it
+  // runs, or be cut off: the rest save themselves this write.
   const stillRunning =
     locks === undefined ? setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs) : undefined;
   const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
