@@ -19,7 +19,7 @@ export interface Source {
 /** A slice of this host: programs with all that they need. */
 export interface HostWorld {
   readonly kind: "host-world";
-  /** Names of programs, "base", or absolute paths of further files and directories. */
+  /** Names of programs, "base", or absolute paths of further files and directories; `*` in them is any characters. */
   readonly programs: readonly string[];
 }
 

@@ -13,7 +13,7 @@ import { LibraryFinder, makeNameMatcher } from "./libraries.ts";
 
 /**
  * Selects the files of a world. `programs` are names, "base", or absolute paths (of programs, files, or directories,
- * which are taken whole). Throws WORLD_PROGRAM_MISSING, WORLD_PATH_MISSING, WORLD_PATH_UNUSABLE, WORLD_LIBRARY_MISSING,
+ * which are taken whole), in whose parts `*` stands for any characters. Throws WORLD_PROGRAM_MISSING, WORLD_PATH_MISSING, WORLD_PATH_UNUSABLE, WORLD_LIBRARY_MISSING,
  * ELF_INVALID.
  */
 export function selectHostFiles(programs: readonly string[]): HostTree {
@@ -75,13 +75,13 @@ class Selection {
 
   #takeNamed(name: string, why: string, isRequired: boolean): void {
     if (this.#programs.has(name)) return;
+    this.#programs.add(name); // before its needs are looked at, which may lead back to it: bash needs sh, which may be bash
     const { searched } = getHostTools();
     for (const directory of searched) {
       const path = join(directory, name);
-      if (!this.#tree.exists(path) || !this.#takeProgram(path, why)) continue;
-      this.#programs.add(name);
-      return;
+      if (this.#tree.exists(path) && this.#takeProgram(path, why)) return;
     }
+    this.#programs.delete(name);
     if (isRequired) throw new DefinitionError("WORLD_PROGRAM_MISSING", { program: name, searched });
   }
 
@@ -95,11 +95,13 @@ class Selection {
     return true;
   }
 
-  #takePath(path: string): void {
-    if (!this.#tree.exists(path))
-      throw new DefinitionError("WORLD_PATH_MISSING", { path, why: "because the definition names it" });
-    if (!this.#takeProgram(path, "asked for") || !this.#tree.takeAll(path, "asked for"))
-      throw new DefinitionError("WORLD_PATH_MISSING", { path, why: "because the definition names it" });
+  #takePath(pattern: string): void {
+    const missing = (path: string) =>
+      new DefinitionError("WORLD_PATH_MISSING", { path, why: "because the definition names it" });
+    const paths = this.#match(pattern);
+    if (paths.length === 0) throw missing(pattern);
+    for (const path of paths)
+      if (!this.#takeProgram(path, "asked for") || !this.#tree.takeAll(path, "asked for")) throw missing(path);
   }
 
   #takeGroup(group: ToolGroup, variables: Variables): void {

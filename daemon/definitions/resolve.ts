@@ -71,7 +71,6 @@ export async function resolveDerivation(
     if (added.path !== path) throw new DefinitionError("WORLD_CHANGED", { path: "the host's files" });
   }
   // The root also if it is there: adding it takes a lease, which holds all that it needs until it is built.
-  // The root also if it is there: adding it takes a lease, which holds all that it needs until it is built.
   const missing = [...made.texts].filter(([path]) => !valid.has(path) || path === made.root);
   await addTexts(service, new Map(missing), options);
   return made.root;

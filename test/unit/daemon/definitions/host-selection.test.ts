@@ -109,6 +109,29 @@ test("the archive of a world holds the host's files", async () => {
   expect(createHash("sha256").update(Buffer.concat(contents)).digest("hex")).toBe(expected.digest("hex"));
 });
 
+test("a star in a path stands for any characters, so that a definition fits machines of several kinds", ({ skip }) => {
+  skip(!hasGcc, "needs /usr/bin/gcc and bash");
+  const directories = [...selectHostFiles(["/usr/lib*/*/crt1.o", "/usr/include/std*.h"]).entries.keys()];
+  const named = (name: string) => directories.filter((path) => basename(path) === name);
+  expect(named("crt1.o").length).toBeGreaterThan(0);
+  expect(named("stdio.h")).toEqual(["/usr/include/stdio.h"]);
+  expect(named("stdlib.h")).toEqual(["/usr/include/stdlib.h"]);
+  expect(named("string.h")).toEqual([]);
+  expect(() => selectHostFiles(["/usr/include/no-such-*.h"])).toThrow(
+    expect.objectContaining({
+      code: "WORLD_PATH_MISSING",
+      details: expect.objectContaining({ path: "/usr/include/no-such-*.h" }),
+    }),
+  );
+});
+
+test("what a makefile runs beside the compiler comes with it: cc, ar, ranlib, strip", ({ skip }) => {
+  skip(!hasGcc, "needs /usr/bin/gcc and bash");
+  const tree = selectHostFiles(["gcc"]);
+  for (const name of ["cc", "cpp", "ar", "ranlib", "nm", "strip"])
+    expect(findReal(tree, `/usr/bin/${name}`), name).toBeDefined();
+});
+
 test("a program that the host has not is named, and so is a path", () => {
   expect(() => selectHostFiles(["no-such-program-here"])).toThrow(
     expect.objectContaining({

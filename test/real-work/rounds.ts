@@ -1,0 +1,106 @@
+/** The same commands inside a jail and outside of one, in turn, on the same file system. */
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { type Client, type DerivationDescription, loadTarget, resolveTarget } from "../../daemon/library.ts";
+import { median } from "../bench/row.ts";
+import { archiveOf, definitionOf, type Software } from "./archives.ts";
+
+export interface RealWorkRow {
+  readonly suite: "real-work";
+  readonly row: Software;
+  /** Medians, from the order until the output is in the store, and from the start of the shell until its end. */
+  readonly jailSeconds: number;
+  readonly outsideSeconds: number;
+  readonly ratio: number;
+  readonly goal: number;
+  readonly met: boolean;
+  readonly rounds: readonly { readonly jailSeconds: number; readonly outsideSeconds: number }[];
+}
+
+/** At most this many times as long as outside. */
+const goal = 1.1;
+
+/** `folder` holds the store, and is where the build outside is done. Throws if either build fails. */
+export async function measure(client: Client, folder: string, name: Software, count: number): Promise<RealWorkRow> {
+  const target = await loadTarget(definitionOf(name), { cwd: folder });
+  if (target.kind !== "derivation") throw new Error(`${name} is no derivation`);
+  const { derivation } = target;
+  await resolve(client, folder, derivation, "unused"); // makes the world
+  const rounds: { jailSeconds: number; outsideSeconds: number }[] = [];
+  for (let round = 0; round < count; round += 1) {
+    const times = { jailSeconds: 0, outsideSeconds: 0 };
+    const inside = async () => {
+      times.jailSeconds = await buildInJail(client, folder, derivation, `${round}`);
+    };
+    const outside = () => {
+      times.outsideSeconds = buildOutside(folder, derivation, name);
+    };
+    // Who comes first changes, so that neither always has the other's files in the caches.
+    if (round % 2 === 0) await inside();
+    outside();
+    if (round % 2 === 1) await inside();
+    rounds.push(times);
+  }
+  const jailSeconds = median(rounds.map((each) => each.jailSeconds));
+  const outsideSeconds = median(rounds.map((each) => each.outsideSeconds));
+  const ratio = jailSeconds / outsideSeconds;
+  return { suite: "real-work", row: name, jailSeconds, outsideSeconds, ratio, goal, met: ratio <= goal, rounds };
+}
+
+async function resolve(client: Client, folder: string, derivation: DerivationDescription, round: string) {
+  const { storeDirectory, system } = await client.status();
+  // A variable of its own makes each round another derivation: nothing is taken from the one before.
+  const target = { kind: "derivation", derivation: { ...derivation, env: { round } }, outputs: "all" } as const;
+  return resolveTarget(client, target, { storeDirectory, system, cacheDirectory: join(folder, "cache") });
+}
+
+async function buildInJail(
+  client: Client,
+  folder: string,
+  derivation: DerivationDescription,
+  round: string,
+): Promise<number> {
+  const target = await resolve(client, folder, derivation, round);
+  const options = { mode: "normal", keepGoing: false, cores: 0, timeoutMs: 0, silenceMs: 0 } as const;
+  const start = performance.now();
+  const [result] = await client.build([target], options);
+  const seconds = (performance.now() - start) / 1000;
+  if (result?.status === "built") return seconds;
+  throw new Error(`${derivation.name} failed in its jail: ${result?.error?.message ?? result?.status}`);
+}
+
+function buildOutside(folder: string, derivation: DerivationDescription, name: Software): number {
+  const { script } = derivation;
+  if (script === undefined) throw new Error(`${derivation.name} has no script`);
+  const place = join(folder, "outside");
+  const build = join(place, "build");
+  mkdirSync(build, { recursive: true });
+  const log = openSync(join(place, "log"), "w");
+  const text = typeof script === "string" ? script : script.join("\n");
+  const environment = {
+    PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
+    HOME: "/homeless-shelter",
+    TMPDIR: build,
+    NIX_BUILD_CORES: String(availableParallelism()),
+    TERM: "xterm-256color",
+    archive: archiveOf(name),
+    out: join(place, "out"),
+  };
+  try {
+    const start = performance.now();
+    const ran = spawnSync("/bin/bash", ["-e", "-u", "-o", "pipefail", "-c", text], {
+      cwd: build,
+      env: environment,
+      stdio: ["ignore", log, log],
+    });
+    const seconds = (performance.now() - start) / 1000;
+    if (ran.status === 0) return seconds;
+    const tail = readFileSync(join(place, "log"), "utf8").trim().split("\n").slice(-15).join("\n");
+    throw new Error(`${derivation.name} failed outside of a jail (status ${ran.status}):\n${tail}`);
+  } finally {
+    closeSync(log);
+    rmSync(place, { recursive: true, force: true });
+  }
+}
