@@ -38,6 +38,8 @@ export interface LauncherOptions {
   readonly strength: "auto" | Strength;
   readonly maxJobs: number;
   readonly executable?: string;
+  /** Given to `executable` after its other arguments: the launcher that tests compile for themselves takes some. */
+  readonly extraArguments?: readonly string[];
 }
 
 export interface RestoredTree {
@@ -145,7 +147,9 @@ class RunningLauncher implements Launcher {
     const places = [storeDirectory, stagingDirectory, trashDirectory, buildsDirectory];
     const directories = await Promise.all(places.map((place) => realpath(place)));
     const executable = options.executable ?? launcherExecutable();
-    const args = ["cloister-launcher", "serve", strength, ...directories, String(options.maxJobs)];
+    const args = ["cloister-launcher", "serve", strength, ...directories, String(options.maxJobs)].concat(
+      options.extraArguments ?? [],
+    );
     const started = Promise.withResolvers<Uint8Array>();
     const launcher = new RunningLauncher(strength, executable, args, started);
     try {

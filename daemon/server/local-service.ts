@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
-import { type Launcher, startLauncher } from "../../sandbox-native/launcher.ts";
+import { type Launcher, type LauncherOptions, startLauncher } from "../../sandbox-native/launcher.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { openStore, type Store, type StoreNotice } from "../../store/store.ts";
 import type { BuildEvent } from "../api/events.ts";
@@ -53,6 +53,8 @@ export interface LocalServiceOptions extends LocalOptions {
   readonly onShutdown?: (drainMs: number) => void;
   /** Between the launcher's start and the opening of the databases. */
   readonly onLauncherStarted?: (layout: StoreLayout) => void;
+  /** In place of our own launcher: tests take one out of which they break. */
+  readonly launcherProgram?: Pick<LauncherOptions, "executable" | "extraArguments">;
 }
 
 /**
@@ -94,6 +96,7 @@ export async function openLocalService(options: LocalServiceOptions): Promise<Lo
         buildsDirectory: layout.buildsDirectory,
         strength: options.strength ?? "auto",
         maxJobs,
+        ...options.launcherProgram,
       });
       options.onLauncherStarted?.(layout);
       return launcher;

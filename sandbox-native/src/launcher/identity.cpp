@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/defences.h"
 #include "launcher/subordinate-ids.h"
 #include "linux/kernel.h"
 
@@ -42,8 +43,10 @@ Result<void> UnshareUser() {
 
 Result<void> UnshareRest() {
   if (unshare(CLONE_NEWNS) != 0) return Failure::Errno(kCode, "make-mount-namespace");
-  if (unshare(CLONE_NEWNET) != 0) return Failure::Errno(kCode, "make-network-namespace");
-  if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) != 0) return Failure::Errno(kCode, "make-namespaces");
+  if (HasDefence(Defence::kOwnNetwork) && unshare(CLONE_NEWNET) != 0)
+    return Failure::Errno(kCode, "make-network-namespace");
+  const int ipc = HasDefence(Defence::kOwnIpc) ? CLONE_NEWIPC : 0;
+  if (unshare(ipc | CLONE_NEWUTS) != 0) return Failure::Errno(kCode, "make-namespaces");
   return {};
 }
 

@@ -8,6 +8,8 @@
 #include <cassert>
 #include <utility>
 
+#include "core/defences.h"
+
 namespace cloister {
 namespace {
 
@@ -106,7 +108,7 @@ void JailFactory::Run() {
 
 /// In turn, so that an id is used again as late as possible. In single strength there is but one for all.
 uint32_t JailFactory::TakeIdentity() {
-  if (identities_.strength == Strength::kSingle) return 0;
+  if (identities_.strength == Strength::kSingle || !HasDefence(Defence::kFreshUid)) return 0;
   do {
     next_identity_ = (next_identity_ + 1) % identities_.count;
   } while (used_[next_identity_]);
@@ -132,7 +134,8 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index) const {
 
 Result<void> JailFactory::MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const {
   prepared.workspace = names_->Next("build");
-  Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, JailIdentity{0, 0}, 0700);
+  Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, JailIdentity{0, 0},
+                                             HasDefence(Defence::kClosedToOthers) ? 0700 : 0755);
   if (!workspace.ok()) return workspace.failure();
   Result<UniqueFd> build = MakeDirectory(workspace->get(), "build", identity, 0700);
   if (!build.ok()) return build.failure();

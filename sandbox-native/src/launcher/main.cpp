@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/defences.h"
 #include "launcher/channel.h"
 #include "launcher/identity.h"
 #include "launcher/print-plan.h"
@@ -49,6 +50,7 @@ int Start(int count, char** arguments) {
   for (const uint32_t number : {identities->first, identities->count, static_cast<uint32_t>(identities->lock_fd)})
     texts.push_back(std::to_string(number));
   if (identities->lock_fd >= 0) fcntl(identities->lock_fd, F_SETFD, 0);
+  if (const char* without = DefencesTakenOut(); without != nullptr) texts.push_back(without);
   std::vector<char*> list;
   for (std::string& text : texts) list.push_back(text.data());
   list.push_back(nullptr);
@@ -75,6 +77,7 @@ int RunInside(char** arguments) {
 
 int main(int count, char** arguments) {
   using namespace cloister;
+  count = TakeDefencesOut(count, arguments);
   const std::string mode = count > kMode ? arguments[kMode] : "";
   if (mode == "serve" && count == kMostJobs + 1) return Start(count, arguments);
   if (mode == "inside" && count == kLockFd + 1 && getpid() == 1) return RunInside(arguments);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "core/defences.h"
 #include "linux/jail-plan.h"
 #include "linux/jail-spec.h"
 #include "linux/kernel.h"
@@ -19,6 +20,10 @@ constexpr char kTree[] = "/tree";
 constexpr char kInputs[] = "/inputs";
 constexpr char kEtcTemplate[] = "/template/etc";
 constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV;
+
+uint64_t QuietAttributes() {
+  return (HasDefence(Defence::kNosuid) ? MOUNT_ATTR_NOSUID : 0) | (HasDefence(Defence::kNodev) ? MOUNT_ATTR_NODEV : 0);
+}
 
 /// The system calls of the set-up one after the other; after the first that failed the others are left out.
 class Setup {
@@ -136,7 +141,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
     return tree.get();
   });
   setup.Do("set-mount-attributes", common,
-           [&] { return SetMountAttributes(tree.get(), 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV); });
+           [&] { return SetMountAttributes(tree.get(), 0, QuietAttributes()); });
   setup.FileSystem("tmpfs", anchor, kQuiet, "mode=0755,size=4m").Do("enter-root", anchor, [&] { return chdir(anchor.c_str()); });
   for (const char* folder : {"proc", "tree", "inputs", "jail", "template", "old"}) setup.Directory(folder, 0755);
   setup.FileSystem("proc", "proc", kQuiet | MS_NOEXEC, nullptr)
@@ -146,7 +151,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
   AddDevices(setup);
   AddEtc(setup);
   setup.Clone(InTree(common, directories.store), kInputs, AT_RECURSIVE,
-              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+              QuietAttributes() | (HasDefence(Defence::kReadOnlyInputs) ? MOUNT_ATTR_RDONLY : 0))
       .Do("leave-old-root", "/old", [] { return static_cast<int>(syscall(SYS_umount2, "/old", 2 /* MNT_DETACH */)); })
       .Do("remove-directory", "/old", [] { return rmdir("/old"); })
       .ReadOnly("/", kQuiet);
@@ -169,7 +174,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
   if (store_mount != MountIdOf(root.trash)) return Failure{"LAUNCHER_LAYOUT", "check-mounts", EXDEV, directories.trash, 0};
   // What is being built may be readable by all and set to any mode: nobody else reaches it before it is sealed.
   for (const auto& [fd, path] : {std::pair{&root.staging, directories.staging}, {&root.trash, directories.trash}, {&root.builds, directories.builds}})
-    if (fchmod(fd->get(), 0700) != 0) return Failure::Errno(kCode, "close-to-others", path);
+    if (fchmod(fd->get(), HasDefence(Defence::kClosedToOthers) ? 0700 : 0755) != 0) return Failure::Errno(kCode, "close-to-others", path);
   return root;
 }
 

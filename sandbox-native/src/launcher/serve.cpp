@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/defences.h"
 #include "launcher/build.h"
 #include "launcher/channel.h"
 #include "launcher/jail-factory.h"
@@ -189,7 +190,7 @@ class Launcher {
 
 void Serve(const Identities& identities, const LauncherDirectories& directories, unsigned int most_jobs) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  setsid();
+  if (HasDefence(Defence::kNewSession)) setsid();
   umask(022);
   PrepareSignals();
   PrepareDescriptors();

@@ -16,7 +16,10 @@
 
 #include <algorithm>
 #include <csignal>
+#include <climits>
 #include <cstring>
+
+#include "core/defences.h"
 
 namespace cloister {
 namespace {
@@ -28,7 +31,7 @@ void AddIdentity(Plan& plan) {
   // Not from id 0 of the jail's user namespace, which nobody is, so that the capabilities stay for the mounts to come.
   plan.Add("set-gid", nullptr, SYS_setresgid, kInsideGid, kInsideGid, kInsideGid);
   plan.Add("set-uid", nullptr, SYS_setresuid, kInsideUid, kInsideUid, kInsideUid);
-  plan.Add("new-session", nullptr, SYS_setsid);
+  if (HasDefence(Defence::kNewSession)) plan.Add("new-session", nullptr, SYS_setsid);
   plan.Add("set-umask", nullptr, SYS_umask, 0);
 }
 
@@ -38,6 +41,7 @@ void AddHostName(Plan& plan) {
 }
 
 void AddLoopback(Plan& plan) {
+  if (!HasDefence(Defence::kOwnNetwork)) return;
   ifreq request{};
   strcpy(request.ifr_name, "lo");
   request.ifr_flags = IFF_UP;
@@ -60,28 +64,43 @@ void AddRoot(Plan& plan) {
   AddDirectory(plan, "/jail/dev", 0755);
   AddDirectory(plan, "/jail/tmp", 0755);
   // While the launcher's own /proc is still in sight: the kernel asks for one that hides nothing.
-  AddFileSystem(plan, "proc", "/jail/proc", kQuiet | MS_NOEXEC, nullptr);
+  if (HasDefence(Defence::kOwnPidNamespace)) {
+    AddFileSystem(plan, "proc", "/jail/proc", kQuiet | MS_NOEXEC, nullptr);
+  } else {
+    plan.Add("bind-proc", "/jail/proc", SYS_mount, "/proc", "/jail/proc", nullptr, MS_BIND, nullptr);
+  }
   plan.Add("bind-devices", "/jail/dev", SYS_mount, kDeviceTemplate, "/jail/dev", nullptr, MS_BIND | MS_REC, nullptr);
   AddFileSystem(plan, "devpts", "/jail/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
   AddFileSystem(plan, "tmpfs", "/jail/dev/shm", kQuiet, "mode=1777");
   AddFileSystem(plan, "tmpfs", "/jail/tmp", kQuiet, "mode=1777");
 
   plan.Add("enter-root", kJailRoot, SYS_chdir, kJailRoot);
-  plan.Add("pivot-root", kJailRoot, SYS_pivot_root, ".", ".");
-  plan.Add("leave-old-root", "/", SYS_umount2, ".", kUmountDetach);
+  if (HasDefence(Defence::kOldRootLeft)) {
+    plan.Add("pivot-root", kJailRoot, SYS_pivot_root, ".", ".");
+    plan.Add("leave-old-root", "/", SYS_umount2, ".", kUmountDetach);
+  } else {
+    AddDirectory(plan, "old", 0755);
+    plan.Add("pivot-root", kJailRoot, SYS_pivot_root, ".", "old");
+  }
   plan.Add("enter-root", "/", SYS_chdir, "/");
+}
+
+void AddNoNewPrivileges(Plan& plan) {
+  if (!HasDefence(Defence::kNoNewPrivileges)) return;
+  plan.Add("no-new-privileges", nullptr, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 void AddBounds(Plan& plan, const JailHost& host) {
   if (host.has_keyrings) plan.Add("new-keyring", nullptr, SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   plan.Add("clear-ambient", nullptr, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (!HasDefence(Defence::kBoundingSet)) return AddNoNewPrivileges(plan);
   for (int capability = 0; capability <= host.last_capability; ++capability)
     plan.Add("drop-bounding", nullptr, SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
   constexpr unsigned long kSecureBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                         SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
   plan.Add("set-securebits", nullptr, SYS_prctl, PR_SET_SECUREBITS, kSecureBits, 0, 0, 0);
-  plan.Add("no-new-privileges", nullptr, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  AddNoNewPrivileges(plan);
 }
 
 void AddMove(Plan& plan, int mount_fd, const char* path) {
@@ -158,7 +177,12 @@ void AddDescriptors(Plan& plan, int log_fd, int first_private_fd) {
   plan.Add("log-to-stderr", nullptr, SYS_dup3, log_fd, 2, 0);
   plan.Add("open-null", "/dev/null", SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC).to_slot = 0;
   plan.Add("null-to-stdin", "/dev/null", SYS_dup3, 0, 0, 0).from_slot = 1;
-  plan.Add("close-others", nullptr, SYS_close_range, 3, ~0u, 0);
+  if (HasDefence(Defence::kDescriptorsClosed)) {
+    plan.Add("close-others", nullptr, SYS_close_range, 3, ~0u, 0);
+  } else {
+    for (int fd = 3; fd < first_private_fd; ++fd)  // close-on-exec is a second defence of the same name
+      plan.Add("keep-descriptor", nullptr, SYS_fcntl, fd, F_SETFD, 0).least = LONG_MIN;
+  }
 }
 
 void AddPrivileges(Plan& plan) {
@@ -203,7 +227,8 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
   AddEtc(plan, mounts);
   AddStore(plan, spec, mounts);
   AddMove(plan, mounts.build_directory_fd, plan.Keep(spec.build_directory));
-  plan.Add("root-read-only", "/", SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr);
+  if (HasDefence(Defence::kReadOnlyRoot))
+    plan.Add("root-read-only", "/", SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr);
 
   const char* build_directory = plan.Keep(spec.build_directory);
   plan.Add("enter-build-directory", build_directory, SYS_chdir, build_directory);

@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdint>
 
+#include "core/defences.h"
 #include "core/unique-fd.h"
 
 // The C library's headers name these too, but cannot be included together with the kernel's.
@@ -61,7 +62,7 @@ inline UniqueFd OpenBelow(int directory_fd, const char* path, uint64_t flags, ui
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.mode = mode;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  if (HasDefence(Defence::kBeneath)) how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return UniqueFd(static_cast<int>(syscall(SYS_openat2, directory_fd, path, &how, sizeof how)));
 }
 

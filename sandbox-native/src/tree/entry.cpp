@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/defences.h"
+
 namespace cloister {
 namespace {
 
@@ -35,8 +37,9 @@ bool ReadEntries(int directory_fd, std::vector<DirectoryEntry>& entries) {
 }
 
 UniqueFd OpenEntry(int parent_fd, const char* name, int flags) {
+  const int no_symlink = HasDefence(Defence::kNoSymlinkFollowed) ? O_NOFOLLOW : 0;
   for (;;) {
-    const int fd = openat(parent_fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int fd = openat(parent_fd, name, flags | no_symlink | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd >= 0 || errno != EINTR) return UniqueFd(fd);
   }
 }

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/defences.h"
 #include "core/scratch-buffer.h"
 #include "core/unique-fd.h"
 #include "tree/dump.h"
@@ -32,6 +33,7 @@ bool IsKeptAttribute(const char* name) {
 /// Removes what may be removed: a file system without attributes, or one we may not touch, is no failure. True if there
 /// were any; then the mode may be another.
 bool RemoveAttributes(int fd, const struct stat& status) {
+  if (!HasDefence(Defence::kAttributesRemoved)) return false;
   char names[64 * 1024];  // the kernel's limit for a list
   const ssize_t size = flistxattr(fd, names, sizeof names);
   if (size <= 0) return false;
@@ -65,7 +67,8 @@ class Sealer : public WalkPolicy {
 
   Result<void> Enter(const WalkPlace& place, UniqueFd& fd, struct stat& status) override {
     if (auto owner = CheckOwner(place, status); !owner) return owner;
-    if (place.path.empty() && !S_ISLNK(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    if (HasDefence(Defence::kCanonicalModes) && place.path.empty() && !S_ISLNK(status.st_mode) &&
+        (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
       return Refused("OUTPUT_TOP_WRITABLE", place.path);
     }
     if (S_ISDIR(status.st_mode) && (status.st_mode & 0700) != 0700) {
@@ -82,7 +85,8 @@ class Sealer : public WalkPolicy {
     if (!S_ISDIR(status.st_mode) && status.st_nlink > 1 && IsSealed(status)) return {};
 
     const bool executable = S_ISDIR(status.st_mode) || (status.st_mode & S_IXUSR) != 0;
-    const mode_t mode = executable ? kExecutableMode : kFileMode;
+    const mode_t canonical = executable ? kExecutableMode : kFileMode;
+    const mode_t mode = HasDefence(Defence::kCanonicalModes) ? canonical : status.st_mode & 07777;
     bool changed = RemoveAttributes(fd, status);
     if (status.st_uid != options_.owner_uid || status.st_gid != options_.owner_gid) {
       if (fchown(fd, options_.owner_uid, options_.owner_gid) != 0) return CallFailed("chown", place.path);
@@ -118,7 +122,7 @@ class Sealer : public WalkPolicy {
   }
 
   Result<void> CheckOwner(const WalkPlace& place, const struct stat& status) const {
-    if (status.st_uid == options_.expected_uid) return {};
+    if (status.st_uid == options_.expected_uid || !HasDefence(Defence::kForeignOwnerRefused)) return {};
     if (!S_ISDIR(status.st_mode) && status.st_nlink > 1 && IsSealed(status)) return {};
     return Refused("OUTPUT_FOREIGN_OWNER", place.path);
   }
@@ -126,6 +130,7 @@ class Sealer : public WalkPolicy {
   /// A file with several links: when all lie in the outputs they stay one inode. Else whoever has the others could still
   /// change it, so it is copied afresh.
   Result<void> EnterLinked(const WalkPlace& place, UniqueFd& fd, struct stat& status) {
+    if (!HasDefence(Defence::kLinkedFilesCopied)) return {};
     if (auto counted = CountLinks(); !counted) return counted;
     Inode* inode = FindInode(status);
     if (inode != nullptr && inode->links_inside >= status.st_nlink) return {};
