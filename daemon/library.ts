@@ -34,6 +34,7 @@ export {
   hostWorld,
   output,
   type Reference,
+  type SourceOptions,
   source,
   storePath,
   type Value,

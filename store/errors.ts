@@ -36,8 +36,8 @@ export const storeErrors = {
   ),
   STORE_FILE_NOT_FOUND: row(
     (d: { path: string; inside: string; reason: string }) =>
-      `${d.inside || "the object"} of ${d.path} cannot be read: ${d.reason}`,
-    "`cloister ls PATH` shows what is in it; give the name of a regular file",
+      `${d.path}${d.inside && `/${d.inside}`} cannot be read: ${d.reason}`,
+    (d) => `\`cloister ls -R ${d.path}\` shows what is in it; give the name of a regular file`,
   ),
   STORE_NAR_HASH_MISMATCH: row(
     (d: { path: string; promised: string; received: string }) =>

@@ -3,7 +3,7 @@
 import { CloisterError } from "../derivations/error.ts";
 import type { NarListing } from "../derivations/nar/listing.ts";
 import type { StorePath } from "../derivations/store-path.ts";
-import { dumpTree, listTree, readFileBelow } from "../sandbox-native/read-tree.ts";
+import { dumpTree, listTree, readFileBelow, type TreeListing } from "../sandbox-native/read-tree.ts";
 import { reasonOf, StoreError } from "./errors.ts";
 import type { Store } from "./store.ts";
 
@@ -47,9 +47,37 @@ export async function* readFile(
     yield* readFileBelow(store.layout.realPath(path), inside, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw new StoreError("STORE_FILE_NOT_FOUND", { path, inside, reason: reasonOf(error) }, { cause: error });
+    const reason = (await findReason(store, path, inside)) ?? reasonOf(error);
+    throw new StoreError("STORE_FILE_NOT_FOUND", { path, inside, reason }, { cause: error });
   }
 }
+
+/** Why there is no such file, told by what is there; undefined if that is not the reason. */
+async function findReason(store: Store, path: StorePath, inside: string): Promise<string | undefined> {
+  const top = await listTree(store.layout.realPath(path)).catch(() => undefined);
+  if (top === undefined) return undefined;
+  let found: TreeListing = top;
+  let place = "it";
+  for (const name of inside.split("/").filter((part) => part !== "")) {
+    if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
+    if (found.type === "regular") return `${place} is a file`;
+    const next: TreeListing | undefined = found.entries[name];
+    if (next === undefined) return `there is no ${name} in ${place}, which holds ${listNames(found.entries)}`;
+    found = next;
+    place = place === "it" ? name : `${place}/${name}`;
+  }
+  if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
+  return found.type === "directory" ? `${place} is a directory, which holds ${listNames(found.entries)}` : undefined;
+}
+
+function listNames(entries: Readonly<Record<string, TreeListing>>): string {
+  const names = Object.keys(entries);
+  if (names.length === 0) return "nothing";
+  const more = names.length - shownNames;
+  return `${names.slice(0, shownNames).join(", ")}${more > 0 ? `, and ${more} more` : ""}`;
+}
+
+const shownNames = 10;
 
 async function holdValid(store: Store, path: StorePath): Promise<Disposable> {
   const lease = store.leases.hold("read", [path]);

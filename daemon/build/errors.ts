@@ -93,8 +93,7 @@ export const buildErrors = {
   BUILD_NOT_DETERMINISTIC: row(
     (d: OfBuild & { outputId: string; path: string; second: string; files: readonly string[] }) =>
       `the output ${d.outputId} of ${d.name} came out differently the second time; what differs:\n  ${d.files.join("\n  ")}`,
-    (d) =>
-      `Compare ${d.path} with the second output, kept as ${d.second}: times, random numbers and the order of files are common causes`,
+    "Compare it with the second output, which is kept beside it with `.check` behind its name; times, random numbers and the order of files are common causes",
   ),
   BUILD_DEPENDENCY_FAILED: row(
     (d: OfDerivation & { cause: string; causeName: string; causeCode: string }) =>

@@ -85,7 +85,8 @@ export class BuildProgress {
     if (failure.lastLogLines.length > 0 && !this.#showLogs) {
       lines.push(paint.dim(`  last ${count(failure.lastLogLines.length, "line")} of its log:`));
       const options = { colours: this.#context.colours };
-      for (const line of failure.lastLogLines) lines.push(`  ${paint.dim("│")} ${cleanLogLine(line, options)}`);
+      for (const line of failure.lastLogLines)
+        lines.push(`  ${paint.dim("│")} ${shorten(cleanLogLine(line, options))}`);
     }
     if (error !== undefined && error.hint !== "") lines.push(`${paint.bold("hint:")} ${cleanLines(error.hint)}`);
     for (const [what, command] of this.#nextCommands(failure, recordId))
@@ -134,6 +135,17 @@ export class BuildProgress {
     this.#context.say(`${paint.dim(`${cleanText(name)} │`)} ${cleanLogLine(line, { colours })}`);
   }
 }
+
+/** A line of a compiler's command can be longer than all others of a failure together; the log has it whole. */
+function shorten(line: string): string {
+  if (line.length <= longestLine) return line;
+  const cut = line.slice(0, longestLine);
+  const open = cut.lastIndexOf("\u001b"); // a colour that the cut may have gone through
+  const whole = open >= 0 && !cut.slice(open).includes("m") ? cut.slice(0, open) : cut;
+  return `${whole}${open >= 0 ? "\u001b[0m" : ""} … ${line.length - longestLine} more`;
+}
+
+const longestLine = 400;
 
 /** "plan: 2 builds (greet-1.0, libgreet-1.0); 1 output is there". */
 export function printPlan(plan: BuildEvent & { kind: "plan" }): string {

@@ -14,6 +14,13 @@ export interface Source {
   readonly path: string;
   /** The name in the store path; the file's own unless given. */
   readonly name?: string;
+  /** Patterns of what is left out, such as "node_modules" or "*.o" (anywhere), or "/docs/**" (from the top). */
+  readonly exclude?: readonly string[];
+}
+
+export interface SourceOptions {
+  readonly name?: string;
+  readonly exclude?: readonly string[];
 }
 
 /** A slice of this host: programs with all that they need. */
@@ -109,11 +116,17 @@ export function derivation(attributes: DerivationAttributes): DerivationDescript
  * stack; where a helper calls it for others, pass `new URL("./src", import.meta.url)`), and to the working directory
  * where no file does.
  */
-export function source(path: string | URL, options: { readonly name?: string } = {}): Source {
+export function source(path: string | URL, options: SourceOptions = {}): Source {
   const text = path instanceof URL ? fileURLToPath(path) : path;
   const place = findCaller();
   const absolute = resolve(place === undefined ? process.cwd() : dirname(place.file), text);
-  return { kind: "source", path: absolute, ...(options.name !== undefined && { name: options.name }) };
+  const { name, exclude } = options;
+  return {
+    kind: "source",
+    path: absolute,
+    ...(name !== undefined && { name }),
+    ...(exclude !== undefined && { exclude }), // what is wrong with it is said when the source is read
+  };
 }
 
 /** Describes a slice of the host: names of programs, "base" (the usual small tools), absolute paths. */

@@ -12,6 +12,14 @@ export const definitionErrors = {
         ? `Did you mean ${orList(d.nearest)}?`
         : "Name a definition file, a .drv file, or a store path",
   ),
+  DEFINITION_FOLDER_EMPTY: row(
+    (d: { folder: string; wanted: readonly string[]; definitions: readonly string[] }) =>
+      `${d.folder} is a folder without a ${orList(d.wanted)} that would stand for it`,
+    (d) =>
+      d.definitions.length > 0
+        ? `Name a definition in it: ${orList(d.definitions)}`
+        : "Name a definition file, a .drv file, or a store path; no file in it has the name of one",
+  ),
   DEFINITION_UNREADABLE: row(
     (d: { file: string; reason: string }) => `${d.file} cannot be read: ${d.reason}`,
     "Check that it is an ordinary file and that you may read it",

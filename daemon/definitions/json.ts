@@ -9,6 +9,7 @@ import {
   hostWorld,
   type InnerFile,
   type Reference,
+  source,
   storePath,
   type World,
 } from "./description.ts";
@@ -30,7 +31,12 @@ const inside = z
 
 /** One shape per way to name something in the store, told apart by its first name. */
 const shapes = {
-  source: z.strictObject({ source: z.string(), name: z.string().optional(), inside }),
+  source: z.strictObject({
+    source: z.string(),
+    name: z.string().optional(),
+    exclude: z.array(z.string()).optional(),
+    inside,
+  }),
   storePath: z.strictObject({ storePath: z.string(), inside }),
   derivation: z.strictObject({ derivation: z.record(z.string(), z.unknown()), output: z.string().optional(), inside }),
   file: z.strictObject({ file: z.string(), output: z.string().optional(), inside }),
@@ -110,9 +116,9 @@ class JsonReader {
 
   async #readReference(field: string, value: Readonly<Record<string, unknown>>): Promise<Reference> {
     if ("source" in value) {
-      const { source, name, inside } = this.#parse(field, shapes.source, value);
-      const path = resolve(dirname(this.#path), source);
-      return innerOf({ kind: "source", path, ...(name !== undefined && { name }) }, inside);
+      const { source: from, name, exclude, inside } = this.#parse(field, shapes.source, value);
+      const options = { ...(name !== undefined && { name }), ...(exclude !== undefined && { exclude }) };
+      return innerOf(source(resolve(dirname(this.#path), from), options), inside);
     }
     if ("storePath" in value) {
       const parsed = this.#parse(field, shapes.storePath, value);

@@ -92,7 +92,7 @@ export function nameOfSource(source: Source): string {
 }
 
 export function keyOfSource(source: Source): string {
-  return `${source.path}\0${nameOfSource(source)}`;
+  return `${source.path}\0${nameOfSource(source)}\0${JSON.stringify(source.exclude ?? [])}`;
 }
 
 export function keyOfWorld(world: HostWorld): string {

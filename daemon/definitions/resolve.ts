@@ -2,6 +2,7 @@
  * From descriptions to store paths: what they name is hashed here, the derivations are made from that, and only what the
  * store has not yet is sent. One question to the store when all is there.
  */
+import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import { printDerivation } from "../../derivations/aterm.ts";
@@ -106,6 +107,7 @@ async function hashSources(needs: Needs, storeDirectory: StoreDirectory): Promis
 async function hashSource(source: Source, where: string, storeDirectory: StoreDirectory): Promise<StorePath> {
   if (lstatSync(source.path, { throwIfNoEntry: false }) === undefined)
     throw new DefinitionError("SOURCE_NOT_FOUND", { path: source.path, where });
+  if (source.exclude !== undefined) return hashFiltered(source, source.exclude, where, storeDirectory);
   try {
     const { narHash } = await hashTree(source.path);
     return makeSourcePath(storeDirectory, nameOfSource(source), makeSha256(narHash));
@@ -118,6 +120,22 @@ async function hashSource(source: Source, where: string, storeDirectory: StoreDi
   }
 }
 
+/** By the archive itself: what is left out must not even be read. */
+async function hashFiltered(
+  source: Source,
+  exclude: readonly string[],
+  where: string,
+  storeDirectory: StoreDirectory,
+): Promise<StorePath> {
+  const { dumpFiltered, findPatternFault } = await import("./source-filter.ts");
+  const fault = findPatternFault(exclude);
+  if (fault !== undefined)
+    throw new DefinitionError("DEFINITION_INVALID", { where, problems: [`exclude of ${source.path} ${fault}`] });
+  const digest = createHash("sha256");
+  for await (const piece of dumpFiltered(source.path, exclude)) digest.update(piece);
+  return makeSourcePath(storeDirectory, nameOfSource(source), makeSha256(digest.digest()));
+}
+
 async function addOneSource(
   service: Service,
   source: Source | undefined,
@@ -126,7 +144,12 @@ async function addOneSource(
 ): Promise<void> {
   if (source === undefined) throw new Error("a source was hashed that nobody named");
   const method = { kind: "source", references: [] } as const;
-  const info = await service.addSource(nameOfSource(source), method, dumpTree(source.path, options), options);
+  const { path, exclude } = source;
+  const archive =
+    exclude === undefined
+      ? dumpTree(path, options)
+      : (await import("./source-filter.ts")).dumpFiltered(path, exclude, options);
+  const info = await service.addSource(nameOfSource(source), method, archive, options);
   if (info.path !== expected) throw new DefinitionError("SOURCE_CHANGED", { path: source.path });
 }
 

@@ -107,7 +107,7 @@ function split(
   };
 }
 
-/** Throws DEFINITION_NOT_FOUND, DEFINITION_KIND_UNKNOWN. */
+/** Throws DEFINITION_NOT_FOUND, DEFINITION_FOLDER_EMPTY, DEFINITION_KIND_UNKNOWN. */
 function findDefinition(text: string, absolute: string): string {
   const kind = kindOfFile(absolute);
   if (kind === undefined) throw notFound(text, absolute);
@@ -118,10 +118,12 @@ function findDefinition(text: string, absolute: string): string {
   }
   const file = folderDefinitions.map((name) => join(absolute, name)).find((each) => kindOfFile(each) === "file");
   if (file !== undefined) return file;
-  const nearest = listDefinitions(absolute)
-    .slice(0, 3)
-    .map((name) => join(absolute, name));
-  throw new DefinitionError("DEFINITION_NOT_FOUND", { target: text, file: join(absolute, "cloister.ts"), nearest });
+  const definitions = listDefinitions(absolute).map((name) => join(text.split("#")[0] ?? text, name));
+  throw new DefinitionError("DEFINITION_FOLDER_EMPTY", {
+    folder: absolute,
+    wanted: folderDefinitions,
+    definitions: definitions.slice(0, 5),
+  });
 }
 
 function notFound(text: string, absolute: string) {

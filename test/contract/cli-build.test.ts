@@ -111,6 +111,13 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(stderr).toContain("fails-1.0 │ first\n");
   });
 
+  test("a log line that is longer than a screen is cut in a failure, and whole in the log", async () => {
+    cli.define("wordy", "line=x; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do line=$line$line; done; echo $line; exit 1");
+    const { stderr } = await cli.run(["build", "wordy.ts"]);
+    expect(stderr).toMatch(/│ x{400} … 3696 more\n/);
+    expect((await cli.run(["log", "wordy-1.0"])).stdout).toContain("x".repeat(4096));
+  });
+
   test("what a failure prevented is said once, after its cause; --keep-going builds the rest", async () => {
     const args = ["build", "several.ts#needs", "several.ts#good", "--no-link"];
     const { status, stdout, stderr } = await cli.run([...args, "--keep-going"]);
@@ -137,6 +144,7 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(status).toBe(1);
     expect(stderr).toContain("what differs: [BUILD_NOT_DETERMINISTIC]\n  other: other contents\n");
     const command = /to compare them: (diff -r \S+ \S+)\n/.exec(stderr)?.[1]?.split(" ") ?? [];
+    expect(stderr).not.toMatch(/hint:.*\/cloister\/store\//); // where only builders find it
     expect(() => execFileSync(command[0] ?? "", command.slice(1), { stdio: "pipe" })).toThrow(
       expect.objectContaining({ status: 1, stdout: expect.objectContaining({ length: expect.any(Number) }) }),
     );
@@ -146,7 +154,9 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     const missing = await cli.run(["build", "nothing.ts"]);
     expect(missing).toMatchObject({ status: 1, stdout: "" });
     expect(missing.stderr).toContain("[DEFINITION_NOT_FOUND]");
-    expect((await cli.run(["build", "."])).stderr).toContain("[DEFINITION_NOT_FOUND]");
+    const folder = await cli.run(["build", "."]);
+    expect(folder.stderr).toMatch(/ is a folder without a cloister\.ts or .* \[DEFINITION_FOLDER_EMPTY\]/);
+    expect(folder.stderr).toContain("Name a definition in it: fails.ts or greeting.ts or");
     expect((await cli.run(["build", "several.ts"])).stderr).toContain("It has bad, good, needs");
     expect((await cli.run(["build", "several.ts#goood"])).stderr).toMatch(/Did you mean \S+several\.ts#good\?/);
   });
@@ -201,6 +211,11 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect((await cli.run(["ls", "seen", "-l"])).stdout).toMatch(/^- +9 text\n$/);
     expect(await cli.json("ls", ["ls", "seen"])).toMatchObject({ type: "directory", entries: { text: { size: 9 } } });
     expect((await cli.run(["ls", "seen/no"])).stderr).toContain("[CLI_FILE_UNREADABLE]");
+    expect((await cli.run(["cat", "seen/txt"])).stderr).toMatch(
+      /-greeting-1\.0\/txt cannot be read: there is no txt in it, which holds text \[STORE_FILE_NOT_FOUND\]\nhint: `cloister ls -R \w+-greeting-1\.0`/,
+    );
+    expect((await cli.run(["cat", "seen"])).stderr).toContain("it is a directory, which holds text");
+    expect((await cli.run(["cat", "seen/text/more"])).stderr).toContain("text is a file");
     expect((await cli.run(["ls", "/etc"])).stderr).toContain(
       "error: /etc is not in the store /cloister/store [CLI_PATH_UNKNOWN]",
     );
@@ -237,6 +252,9 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(await cli.json("roots remove", ["roots", "remove", "mine"])).toEqual({ exit: 0, removed: "mine" });
     const dry = await cli.json("gc", ["gc", "--dry-run"]);
     expect(existsSync(target)).toBe(true);
+    expect((await cli.run(["gc", "--dry-run"])).stderr).toMatch(
+      /^would delete \d+ paths?, some [\d.]+ (bytes|KiB|MiB); /m,
+    );
     const { deleted } = await cli.json("gc", ["gc"]);
     expect(deleted.sort()).toEqual(dry.deleted.sort());
     expect(existsSync(target)).toBe(false);

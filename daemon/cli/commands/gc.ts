@@ -32,7 +32,8 @@ export function addGcCommand(program: Command, run: Action): void {
         else {
           if (dryRun) for (const path of result.deleted) context.print(printStorePath(status.storeDirectory, path));
           const verb = dryRun ? "would delete" : "deleted";
-          const freed = dryRun ? "" : `, ${printBytes(result.freedBytes)} freed`;
+          const bytes = printBytes(result.freedBytes);
+          const freed = dryRun ? `, some ${bytes}` : `, ${bytes} freed`;
           context.say(
             `${verb} ${count(result.deleted.length, "path")}${freed}; ${count(result.alive, "path is", "paths are")} alive`,
           );

@@ -11,7 +11,8 @@ export default derivation({
   script: [
     "tar xf $archive --strip-components=1",
     "tcl=$(echo 'puts [tcl::pkgconfig get libdir,runtime]' | tclsh)",
-    "./configure --prefix=$out --with-tcl=$tcl TCLLIBDIR=$out/lib/tcl",
+    // Some tests want to be done in a millisecond, which a machine that does other things too may not manage.
+    "./configure --prefix=$out --with-tcl=$tcl TCLLIBDIR=$out/lib/tcl CFLAGS='-g -O2 -DCONFIG_SLOWDOWN_FACTOR=100.0'",
     "make -j$NIX_BUILD_CORES",
     "make -j$NIX_BUILD_CORES quicktest",
     "make install",

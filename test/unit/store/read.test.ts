@@ -48,6 +48,21 @@ test("no file is read through a symlink, or from outside of the path", async () 
     await expect(collect(readFile(store, path, inside))).rejects.toMatchObject({ code: "STORE_FILE_NOT_FOUND" });
 });
 
+test("what is not found is told by what is there", async () => {
+  await using temporary = await temporaryStore();
+  const { store } = temporary;
+  const { path } = await addSource(store, "tree", source, inPieces(tree));
+  const reasonOf = async (inside: string) => {
+    const error: unknown = await collect(readFile(store, path, inside)).catch((thrown: unknown) => thrown);
+    return (error as { details: { reason: string } }).details.reason;
+  };
+  expect(await reasonOf("none")).toBe("there is no none in it, which holds dir, link");
+  expect(await reasonOf("dir/none/more")).toBe("there is no none in dir, which holds hello");
+  expect(await reasonOf("dir")).toBe("dir is a directory, which holds hello");
+  expect(await reasonOf("dir/hello/more")).toBe("dir/hello is a file");
+  expect(await reasonOf("link/more")).toBe("link is a symbolic link to /etc/passwd, which is not followed");
+});
+
 test("a path that is not valid and one whose files are gone have codes of their own", async () => {
   await using temporary = await temporaryStore();
   const { store } = temporary;

@@ -53,6 +53,23 @@ describe("the .drv file is the one that Nix makes of the same attributes:", () =
     });
 });
 
+test("a source without some of its files has the path of one that never had them; what is left out changes nothing", async () => {
+  using files = makeFolder({ "src/a": "1", "src/b.o": "2", "src/cache/c": "3" });
+  using fewer = makeFolder({ "src/a": "1" });
+  const of = (path: string, exclude?: readonly string[]) =>
+    resolve(derivation({ ...simple, name: "filtered", inputs: { src: source(path, exclude && { exclude }) } }));
+  const expected = await of(fewer.at("src"));
+  expect(await of(files.at("src"), ["*.o", "cache"])).toBe(expected);
+  files.write({ "src/d.o": "4" });
+  expect(await of(files.at("src"), ["*.o", "cache"])).toBe(expected);
+  expect(await of(files.at("src"), ["*.o"])).not.toBe(expected);
+  expect(await of(fewer.at("src"), [])).toBe(expected);
+  await expect(of(files.at("src"), ["../x"])).rejects.toMatchObject({
+    code: "DEFINITION_INVALID",
+    details: { problems: [expect.stringContaining('src holds "../x"')] },
+  });
+});
+
 test("a second time nothing is sent but the .drv itself, which holds all for the build", async () => {
   using files = makeFolder({ "src/a": "1" });
   const description = derivation({ ...simple, name: "twice", inputs: { src: source(files.at("src")) } });

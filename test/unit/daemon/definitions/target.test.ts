@@ -141,9 +141,20 @@ describe("a place", () => {
       code: "DEFINITION_NOT_FOUND",
       hint: expect.stringContaining("hello.ts"),
     });
-    expect((await load(".", { "hello.ts": hello })).answer).toMatchObject({
-      code: "DEFINITION_NOT_FOUND",
-      hint: expect.stringContaining("hello.ts"),
+  });
+
+  test("that is a folder which nothing stands for names the definitions in it", async () => {
+    expect((await load(".", { "hello.ts": hello, "notes.txt": "" })).answer).toMatchObject({
+      code: "DEFINITION_FOLDER_EMPTY",
+      hint: "Name a definition in it: hello.ts",
+    });
+    expect((await load("sub", { "sub/a.ts": hello, "sub/b.json": "{}" })).answer).toMatchObject({
+      code: "DEFINITION_FOLDER_EMPTY",
+      hint: "Name a definition in it: sub/a.ts or sub/b.json",
+    });
+    expect((await load("sub", { "sub/notes.txt": "" })).answer).toMatchObject({
+      code: "DEFINITION_FOLDER_EMPTY",
+      hint: expect.stringContaining("no file in it has the name of one"),
     });
   });
 
@@ -171,7 +182,7 @@ describe("JSON", () => {
       ...write({
         ...base,
         inputs: {
-          src: { source: "./src", name: "other" },
+          src: { source: "./src", name: "other", exclude: ["*.o"] },
           inner: { source: "./src", inside: "x/y" },
           old: { storePath: "/cloister/store/x" },
           lib: { derivation: { ...base, name: "lib" }, output: "dev" },
