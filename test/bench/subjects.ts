@@ -8,6 +8,7 @@ import {
   printStorePath,
   type StoreDirectory,
 } from "../../derivations/store-path.ts";
+import { peersTree } from "../support/peers.ts";
 import { type Flavour, PeerConnection } from "./peer-connection.ts";
 
 /** Paths are full and logical here, as the peers' protocol has them. */
@@ -56,15 +57,17 @@ export async function openCloister(root: string): Promise<Subject & { readonly c
   };
 }
 
-/** Starts the peer's daemon from the chroot in CLOISTER_PEERS, with a store in memory. */
-export async function openPeer(flavour: Flavour): Promise<Subject> {
+/** Starts the peer's daemon from the peers' tree, with a store in memory. `rootDirectory` is where it has its root. */
+export async function openPeer(flavour: Flavour): Promise<Subject & { readonly rootDirectory: string }> {
   const script = new URL("../support/peer-daemon.sh", import.meta.url).pathname;
-  const daemon = spawn("bash", [script, flavour], { stdio: ["ignore", "pipe", "ignore"], detached: true });
+  const env = { ...process.env, CLOISTER_PEERS: peersTree };
+  const daemon = spawn("bash", [script, flavour], { stdio: ["ignore", "pipe", "ignore"], detached: true, env });
   const socket = await firstLine(daemon, flavour);
   const [inside] = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").split(" ");
   const connection = await PeerConnection.open(flavour, `/proc/${inside}/root${socket}`);
   return {
     name: flavour,
+    rootDirectory: `/proc/${inside}/root`,
     storeDirectory: parseStoreDirectory(flavour === "nix" ? "/nix/store" : "/gnu/store"),
     addText: (name, contents, references) => connection.addText(name, contents, references),
     addSource: (name, archive) => connection.addSource(name, archive),

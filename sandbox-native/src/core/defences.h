@@ -30,6 +30,7 @@ enum class Defence : uint8_t {
   kCanonicalModes,
   kLinkedFilesCopied,    // files of an output that have names outside of the outputs
   kAttributesRemoved,    // extended ones, from outputs
+  kReadOnlyDevices,      // /dev/null and the like are the host's own nodes
 };
 
 struct NamedDefence {
@@ -59,6 +60,7 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kCanonicalModes, "canonical_modes"},
     {Defence::kLinkedFilesCopied, "linked_files_copied"},
     {Defence::kAttributesRemoved, "attributes_removed"},
+    {Defence::kReadOnlyDevices, "read_only_devices"},
 };
 
 #if defined(CLOISTER_TEST_DEFENCES)

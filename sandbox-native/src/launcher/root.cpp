@@ -92,6 +92,12 @@ void AddDevices(Setup& setup) {
     setup.File(path, "").Do("bind-device", path, [&] {
       return Mount((std::string("/old/dev/") + name).c_str(), path.c_str(), nullptr, MS_BIND, nullptr);
     });
+    // Devices can be written all the same; what cannot are the mode, owner and times of the host's own node.
+    setup.Do("set-mount-attributes", path, [&] {
+      const UniqueFd device(open(path.c_str(), O_PATH | O_CLOEXEC));
+      const uint64_t read_only = HasDefence(Defence::kReadOnlyDevices) ? MOUNT_ATTR_RDONLY : 0;
+      return device ? SetMountAttributes(device.get(), 0, read_only | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) : -1;
+    });
   }
   setup.Directory(folder + "/pts", 0755)
       .Directory(folder + "/shm", 0755)
