@@ -275,6 +275,9 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
   UniqueFd mounts = prepared->jail->TakeMountNamespace();
   prepared->jail.reset();
   context.factory.Release(prepared->identity_index);
+  context.reaper.Do([&factory = context.factory, network = std::make_shared<NetNamespace>(std::move(prepared->network))] {
+    factory.TakeBack(std::move(*network));
+  });
   context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));
 }
 

@@ -65,6 +65,13 @@ void JailFactory::Release(uint32_t identity_index) {
   if (ShouldMake()) wanted_.notify_one();
 }
 
+void JailFactory::TakeBack(NetNamespace network) {
+  // In single strength the builder is outside who the launcher is, and some settings go by that alone.
+  if (identities_.strength == Strength::kSingle || !network.IsUntouched()) return;
+  const std::lock_guard lock(mutex_);
+  if (networks_.size() < most_) networks_.push_back(std::move(network));
+}
+
 void JailFactory::Stop() {
   std::unique_lock lock(mutex_);
   stopped_ = true;
@@ -116,20 +123,38 @@ uint32_t JailFactory::TakeIdentity() {
   return next_identity_;
 }
 
-Result<PreparedJail> JailFactory::Make(uint32_t identity_index) const {
+Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
   PreparedJail prepared;
   prepared.identity_index = identity_index;
   const JailIdentity identity = identities_.At(identity_index);
   Result<void> directory = MakeBuildDirectory(prepared, identity);
   if (!directory.ok()) return directory.failure();
-  Result<std::unique_ptr<Jail>> jail = Jail::Prepare(*prepare_, identity);
+  Result<NetNamespace> network = EnterNetwork();
+  Result<std::unique_ptr<Jail>> jail = network.ok() ? Jail::Prepare(*prepare_, identity) : network.failure();
   if (!jail.ok()) {
     unlinkat(root_->builds.get(), (prepared.workspace + "/build").c_str(), AT_REMOVEDIR);
     unlinkat(root_->builds.get(), prepared.workspace.c_str(), AT_REMOVEDIR);
     return jail.failure();
   }
   prepared.jail = *std::move(jail);
+  prepared.network = *std::move(network);
   return prepared;
+}
+
+Result<NetNamespace> JailFactory::EnterNetwork() {
+  NetNamespace network;
+  if (!HasDefence(Defence::kOwnNetwork)) return network;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!networks_.empty()) {
+      network = std::move(networks_.back());
+      networks_.pop_back();
+    }
+  }
+  if (!network) return NetNamespace::Make();
+  Result<void> entered = network.Enter();
+  if (!entered.ok()) return entered.failure();
+  return network;
 }
 
 Result<void> JailFactory::MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const {

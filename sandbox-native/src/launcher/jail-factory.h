@@ -16,12 +16,14 @@
 #include "launcher/name-source.h"
 #include "launcher/root.h"
 #include "linux/jail.h"
+#include "linux/net-namespace.h"
 
 namespace cloister {
 
 /// A jail that waits, with the directory that only it will see.
 struct PreparedJail {
   std::unique_ptr<Jail> jail;
+  NetNamespace network;
   uint32_t identity_index = 0;
   std::string workspace;  // in builds, 0700; holds "build", which is the builder's
   UniqueFd build_fd;
@@ -37,6 +39,8 @@ class JailFactory {
   Result<PreparedJail> Take();
   /// A build is over: its jail is gone, so its ids may be used again.
   void Release(uint32_t identity_index);
+  /// Takes back the network of a jail that is gone, for another one if nobody has used it. Takes some time.
+  void TakeBack(NetNamespace network);
   /// Makes no more, and returns when the one being made is done. Who waits in Take waits for ever.
   void Stop();
 
@@ -44,7 +48,8 @@ class JailFactory {
   static void* Main(void* self);
   [[noreturn]] void Run();
   bool ShouldMake() const noexcept;
-  Result<PreparedJail> Make(uint32_t identity_index) const;
+  Result<PreparedJail> Make(uint32_t identity_index);
+  Result<NetNamespace> EnterNetwork();
   Result<void> MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const;
   uint32_t TakeIdentity();
 
@@ -59,6 +64,7 @@ class JailFactory {
   std::condition_variable made_;
   std::deque<PreparedJail> waiting_;
   std::deque<Failure> failures_;  // one for each taker that has nothing else to get
+  std::vector<NetNamespace> networks_;  // as new
   std::vector<bool> used_;
   uint32_t next_identity_ = 0;
   unsigned int takers_ = 0;

@@ -6,11 +6,8 @@
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/securebits.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -38,16 +35,6 @@ void AddIdentity(Plan& plan) {
 void AddHostName(Plan& plan) {
   plan.Add("set-host-name", nullptr, SYS_sethostname, plan.Keep("localhost"), strlen("localhost"));
   plan.Add("set-domain-name", nullptr, SYS_setdomainname, plan.Keep("(none)"), strlen("(none)"));
-}
-
-void AddLoopback(Plan& plan) {
-  if (!HasDefence(Defence::kOwnNetwork)) return;
-  ifreq request{};
-  strcpy(request.ifr_name, "lo");
-  request.ifr_flags = IFF_UP;
-  plan.Add("open-loopback", nullptr, SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0).to_slot = 0;
-  plan.Add("loopback-up", nullptr, SYS_ioctl, 0, SIOCSIFFLAGS, plan.KeepArray(std::vector{request})).from_slot = 1;
-  plan.Add("close-loopback", nullptr, SYS_close, 0).from_slot = 1;
 }
 
 void AddDirectory(Plan& plan, const char* path, unsigned long mode) {
@@ -211,7 +198,6 @@ Plan MakePreparePlan(const JailHost& host) {
   Plan plan;
   AddIdentity(plan);
   AddHostName(plan);
-  AddLoopback(plan);
   AddRoot(plan);
   AddStandardLimits(plan, host);
   AddBounds(plan, host);

@@ -92,8 +92,7 @@ Result<void> Jail::Start(const Plan& prepare) {
   clone_args arguments{};
   // Descriptors are shared until the plan takes its own, so that mounts opened later can still be handed in.
   arguments.flags = CLONE_VM | CLONE_FILES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWUSER | CLONE_NEWNS |
-                    CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  if (!HasDefence(Defence::kOwnNetwork)) arguments.flags &= ~static_cast<uint64_t>(CLONE_NEWNET);
+                    CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (!HasDefence(Defence::kOwnPidNamespace)) arguments.flags &= ~static_cast<uint64_t>(CLONE_NEWPID);
   if (!HasDefence(Defence::kOwnIpc)) arguments.flags &= ~static_cast<uint64_t>(CLONE_NEWIPC);
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);

@@ -25,7 +25,8 @@ struct JailIdentity {
 /// the jail is killed, with all that runs in it, and waited for.
 class Jail {
  public:
-  /// Makes one, as far as `prepare` goes, which must outlive it. Fails with JAIL_STEP_FAILED.
+  /// Makes one, as far as `prepare` goes, which must outlive it. It gets the network namespace in which the calling thread
+  /// is. Fails with JAIL_STEP_FAILED.
   static Result<std::unique_ptr<Jail>> Prepare(const Plan& prepare, JailIdentity identity);
   ~Jail();
   Jail(const Jail&) = delete;
