@@ -1,6 +1,7 @@
 #include "launcher/jail-factory.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,6 +94,8 @@ void* JailFactory::Main(void* self) {
 }
 
 void JailFactory::Run() {
+  // A jail's mount namespace begins as a copy of this thread's, which stays as small as the launcher's is at its start.
+  if (unshare(CLONE_FS | CLONE_NEWNS) != 0) defect_ = Failure::Errno(kCode, "leave-mount-namespace");
   std::unique_lock lock(mutex_);
   for (;;) {
     wanted_.wait(lock, [this] { return ShouldMake(); });
@@ -124,6 +127,7 @@ uint32_t JailFactory::TakeIdentity() {
 }
 
 Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
+  if (defect_) return *defect_;
   PreparedJail prepared;
   prepared.identity_index = identity_index;
   const JailIdentity identity = identities_.At(identity_index);

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,7 @@ class JailFactory {
   const Plan* prepare_ = nullptr;
   Identities identities_;
   unsigned int most_ = 0;
+  std::optional<Failure> defect_;  // why none can be made
 
   std::mutex mutex_;
   std::condition_variable wanted_;

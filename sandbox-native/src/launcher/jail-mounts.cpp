@@ -28,12 +28,12 @@ class Opener {
       : root_(root), prepared_(prepared), view_(view), spec_(spec) {}
 
   Result<OpenedMounts> Open() {
-    opened_.owned.reserve(spec_.inputs.size() + 16);
-    Result<void> done = OpenInputs();
+    opened_.owned.reserve(32);
+    Result<void> done = view_.Fill(spec_.inputs);
     if (done.ok() && !spec_.world.empty()) done = OpenWorld();
     if (done.ok()) done = OpenEtc();
     if (done.ok()) done = OpenBuildDirectory();
-    if (done.ok()) done = Keep(opened_.mounts.view_fd, CloneMount(view_.fd(), "", AT_EMPTY_PATH), "view");
+    if (done.ok()) done = Keep(opened_.mounts.view_fd, view_.Clone(), "view");
     if (!done.ok()) return done.failure();
     return std::move(opened_);
   }
@@ -64,16 +64,6 @@ class Opener {
     Result<void> kept = Keep(entry.mount_fd, CloneMount(directory_fd, name.c_str(), AT_SYMLINK_NOFOLLOW), name);
     if (!kept.ok()) return kept.failure();
     return entry;
-  }
-
-  Result<void> OpenInputs() {
-    opened_.mounts.inputs.reserve(spec_.inputs.size());
-    for (const std::string& name : spec_.inputs) {
-      Result<JailEntry> entry = OpenEntry(root_.inputs.get(), name);
-      if (!entry.ok()) return entry.failure();
-      opened_.mounts.inputs.push_back(*std::move(entry));
-    }
-    return view_.Fill(opened_.mounts.inputs);
   }
 
   Result<void> OpenWorld() {

@@ -18,7 +18,7 @@ struct OpenedMounts {
   std::vector<UniqueFd> owned;
 };
 
-/// Also makes the inputs' mount points and symlinks in the view, and the files in the build directory.
+/// Also fills the view with the inputs, and puts the files in the build directory.
 /// Fails with JAIL_STEP_FAILED; the path is the name of the input or file.
 Result<OpenedMounts> OpenJailMounts(const Root& root, const PreparedJail& prepared, View& view, const JailSpec& spec);
 

@@ -150,6 +150,7 @@ void RunRemove(const TreeContext& context, const Order& order) {
   MessageReader reader(order.body);
   const std::vector<std::string> names = reader.Texts();
   if (!reader.Finished()) return context.channel.SendFailure(order.id, InvalidOrder());
+  context.views.Forget(names);
   uint64_t freed_bytes = 0;
   std::vector<std::string> missing;
   for (const std::string& name : names) {
@@ -163,6 +164,7 @@ void RunRemove(const TreeContext& context, const Order& order) {
       continue;
     }
     if (!moved.ok()) return context.channel.SendFailure(order.id, moved.failure());
+    context.root.changes->fetch_add(1);
     Result<RemovedTree> removed = RemoveTree(trash_fd, trashed.c_str());
     if (!removed.ok()) return context.channel.SendFailure(order.id, removed.failure());
     freed_bytes += removed->freed_bytes;

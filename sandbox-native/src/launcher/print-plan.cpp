@@ -42,7 +42,6 @@ int PrintPlan() {
   if (!order) return 2;
 
   JailMounts mounts;
-  for (const std::string& name : order->spec.inputs) mounts.inputs.push_back({JailEntry::Kind::kDirectory, name, -1, {}});
   mounts.etc.push_back({JailEntry::Kind::kDirectory, "etc", -1, {}});
   std::string text;
   Append(text, MakePreparePlan(JailHost{}));

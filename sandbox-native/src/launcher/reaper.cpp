@@ -26,22 +26,31 @@ std::string StartPrefix() {
 
 }  // namespace
 
+void Reaper::Do(TaskQueue::Task work) {
+  if (queue_.size() >= kMostWaiting) return work();
+  queue_.Push(std::move(work));
+}
+
 void Reaper::Remove(int directory_fd, std::string name, UniqueFd held) {
-  queue_.Push([directory_fd, name = std::move(name), held = std::make_shared<UniqueFd>(std::move(held))] {
+  Do([directory_fd, name = std::move(name), held = std::make_shared<UniqueFd>(std::move(held))] {
     held->Reset();
     (void)RemoveTree(directory_fd, name.c_str()).ok();
   });
 }
 
+void Reaper::RemoveLater(int directory_fd, std::string name) {
+  queue_.Push([directory_fd, name = std::move(name)] { (void)RemoveTree(directory_fd, name.c_str()).ok(); });
+}
+
 Swept Sweep(const Root& root, Reaper& reaper) {
   Swept swept{StartPrefix(), 0};
   unsigned int number = 0;
-  for (std::string& name : NamesIn(root.trash.get())) reaper.Remove(root.trash.get(), std::move(name));
+  for (std::string& name : NamesIn(root.trash.get())) reaper.RemoveLater(root.trash.get(), std::move(name));
   for (const int directory_fd : {root.staging.get(), root.builds.get()}) {
     for (const std::string& name : NamesIn(directory_fd)) {
       const std::string trashed = swept.prefix + std::to_string(number++);
       if (renameat(directory_fd, name.c_str(), root.trash.get(), trashed.c_str()) == 0) {
-        reaper.Remove(root.trash.get(), trashed);
+        reaper.RemoveLater(root.trash.get(), trashed);
       } else if (errno == EXDEV) {  // builds may be on another file system
         if (!RemoveTree(directory_fd, name.c_str()).ok()) ++swept.left;
       } else if (errno != ENOENT) {

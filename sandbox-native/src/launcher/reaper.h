@@ -14,14 +14,19 @@ class Reaper {
  public:
   void Start() { queue_.Start("reap", 1, 10); }
 
-  /// Work of the same kind that somebody else knows how to do.
-  void Do(TaskQueue::Task work) { queue_.Push(std::move(work)); }
+  /// Work of the same kind that somebody else knows how to do. When much waits already, the caller does it, so that
+  /// builds do not leave things faster than they are taken away.
+  void Do(TaskQueue::Task work);
 
   /// Removes the entry `name` of the held directory, some time soon. What cannot be removed stays for the next start.
   /// `held` is closed before.
   void Remove(int directory_fd, std::string name, UniqueFd held = UniqueFd());
+  /// The same, but however much waits already.
+  void RemoveLater(int directory_fd, std::string name);
 
  private:
+  static constexpr size_t kMostWaiting = 256;
+
   TaskQueue queue_;
 };
 

@@ -19,6 +19,7 @@ constexpr char kCode[] = "LAUNCHER_START_FAILED";
 constexpr char kTree[] = "/tree";
 constexpr char kInputs[] = "/inputs";
 constexpr char kEtcTemplate[] = "/template/etc";
+constexpr char kBinTemplate[] = "/template/bin";
 constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV;
 
 uint64_t QuietAttributes() {
@@ -122,6 +123,16 @@ void AddEtc(Setup& setup) {
       .ReadOnly(folder, kQuiet);
 }
 
+void AddViews(Setup& setup) {
+  const std::string folder = kBinTemplate;
+  setup.FileSystem("tmpfs", kViewMounts, kQuiet, "mode=0700,size=4m")
+      .Directory(folder, 0700)
+      .FileSystem("tmpfs", folder, kQuiet, "mode=0700,size=64k")
+      .Directory(folder + "/directories", 0700)
+      .File(folder + "/files", "")
+      .ReadOnly(folder, kQuiet);
+}
+
 Result<UniqueFd> OpenDirectory(const std::string& path) {
   UniqueFd directory = OpenBelow(AT_FDCWD, path.c_str() + 1, O_RDONLY | O_DIRECTORY);  // the working directory is "/"
   if (!directory) return Failure::Errno(kCode, "open-directory", path);
@@ -149,16 +160,17 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
   setup.Do("set-mount-attributes", common,
            [&] { return SetMountAttributes(tree.get(), 0, QuietAttributes()); });
   setup.FileSystem("tmpfs", anchor, kQuiet, "mode=0755,size=4m").Do("enter-root", anchor, [&] { return chdir(anchor.c_str()); });
-  for (const char* folder : {"proc", "tree", "inputs", "jail", "template", "old"}) setup.Directory(folder, 0755);
+  for (const char* folder : {"proc", "tree", "inputs", "jail", "template", "views", "old"}) setup.Directory(folder, 0755);
   setup.FileSystem("proc", "proc", kQuiet | MS_NOEXEC, nullptr)
       .Do("move-mount", kTree, [&] { return MoveMount(tree.get(), AT_FDCWD, "tree"); })
       .Do("pivot-root", anchor, [] { return static_cast<int>(syscall(SYS_pivot_root, ".", "old")); })
       .Do("enter-root", "/", [] { return chdir("/"); });
   AddDevices(setup);
   AddEtc(setup);
+  AddViews(setup);
   setup.Clone(InTree(common, directories.store), kInputs, AT_RECURSIVE,
               QuietAttributes() | (HasDefence(Defence::kReadOnlyInputs) ? MOUNT_ATTR_RDONLY : 0))
-      .Do("leave-old-root", "/old", [] { return static_cast<int>(syscall(SYS_umount2, "/old", 2 /* MNT_DETACH */)); })
+      .Do("leave-old-root", "/old", [] { return UnmountTree("/old"); })
       .Do("remove-directory", "/old", [] { return rmdir("/old"); })
       .ReadOnly("/", kQuiet);
   if (!setup.result().ok()) return setup.result().failure();
@@ -168,6 +180,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
       {&root.store, InTree(common, directories.store)},     {&root.staging, InTree(common, directories.staging)},
       {&root.trash, InTree(common, directories.trash)},     {&root.builds, InTree(common, directories.builds)},
       {&root.inputs, kInputs},                              {&root.etc, kEtcTemplate},
+      {&root.bin, kBinTemplate},
   };
   for (const auto& [fd, path] : places) {
     Result<UniqueFd> directory = OpenDirectory(path);

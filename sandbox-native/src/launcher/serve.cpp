@@ -110,6 +110,7 @@ class Launcher {
   void Clear() {
     factory_.Stop();
     kill(-1, SIGKILL);
+    views_.Stop();
     Empty(root_, /*patience_ms=*/2000);
   }
 

@@ -37,6 +37,12 @@ class TaskQueue {
     ready_.notify_one();
   }
 
+  /// How many wait.
+  size_t size() {
+    const std::lock_guard lock(mutex_);
+    return tasks_.size();
+  }
+
  private:
   static void* Main(void* self) {
     static_cast<TaskQueue*>(self)->Run();

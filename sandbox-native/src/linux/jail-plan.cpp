@@ -122,13 +122,6 @@ void AddRootEntry(Plan& plan, const JailEntry& entry) {
   AddMove(plan, entry.mount_fd, path);
 }
 
-void AddStore(Plan& plan, const JailSpec& spec, const JailMounts& mounts) {
-  AddMove(plan, mounts.view_fd, plan.Keep(spec.store_directory));
-  for (const JailEntry& entry : mounts.inputs)
-    if (entry.kind != JailEntry::Kind::kSymlink)
-      AddMove(plan, entry.mount_fd, plan.Keep(spec.store_directory + "/" + entry.name));
-}
-
 void AddEtc(Plan& plan, const JailMounts& mounts) {
   for (const JailEntry& entry : mounts.etc) {
     if (mounts.etc_from_world) {
@@ -211,7 +204,7 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
   AddDirectories(plan, spec.build_directory, made);
   for (const JailEntry& entry : mounts.world) AddRootEntry(plan, entry);
   AddEtc(plan, mounts);
-  AddStore(plan, spec, mounts);
+  AddMove(plan, mounts.view_fd, plan.Keep(spec.store_directory));  // with all inputs
   AddMove(plan, mounts.build_directory_fd, plan.Keep(spec.build_directory));
   if (HasDefence(Defence::kReadOnlyRoot))
     plan.Add("root-read-only", "/", SYS_mount, nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr);

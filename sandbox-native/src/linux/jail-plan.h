@@ -21,9 +21,8 @@ struct JailEntry {
 
 /// The mounts that a build's worker has made ready, as descriptors that jail and launcher share.
 struct JailMounts {
-  int view_fd = -1;
+  int view_fd = -1;               // the store directory, with all inputs in it
   int build_directory_fd = -1;
-  std::vector<JailEntry> inputs;  // symlinks are in the view already, as are the mount points of the others
   std::vector<JailEntry> world;   // for the root directory
   bool etc_from_world = false;
   std::vector<JailEntry> etc;     // etc_from_world: files to mount over those below /etc; else the one entry "etc"

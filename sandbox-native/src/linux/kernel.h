@@ -41,6 +41,12 @@ inline int MoveMount(int from_fd, int to_fd, const char* to_path) {
   return static_cast<int>(syscall(SYS_move_mount, from_fd, "", to_fd, to_path, MOVE_MOUNT_F_EMPTY_PATH));
 }
 
+/// Takes a mount with all that is mounted below it out of sight at once; what is still in use goes when it no longer is.
+inline int UnmountTree(const char* path) {
+  constexpr int kDetach = 2;  // MNT_DETACH; its header does not go with linux/mount.h
+  return static_cast<int>(syscall(SYS_umount2, path, kDetach));
+}
+
 inline int SetMountAttributes(int fd, unsigned int flags, uint64_t set) {
   mount_attr attributes{};
   attributes.attr_set = set;

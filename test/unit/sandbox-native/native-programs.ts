@@ -10,7 +10,7 @@ export type Variant = "plain" | "sanitized";
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 const output = join(repository, "sandbox-native", "build-test");
 
-/** Compiles both programs; one caller at a time, since several test files want them. */
+/** Compiles all programs; one caller at a time, since several test files want them. */
 export function compileNativePrograms(variant: Variant): void {
   mkdirSync(output, { recursive: true });
   const result = spawnSync(
@@ -24,7 +24,7 @@ export function compileNativePrograms(variant: Variant): void {
 
 export function runProgram(
   variant: Variant,
-  program: "unit-test" | "tree-tool",
+  program: "unit-test" | "net-namespace-test" | "tree-tool",
   args: readonly string[],
   input: Uint8Array = new Uint8Array(0),
 ): SpawnSyncReturns<Buffer> {

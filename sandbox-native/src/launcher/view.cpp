@@ -1,0 +1,202 @@
+#include "launcher/view.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <utility>
+
+#include "core/defences.h"
+#include "launcher/directory-names.h"
+#include "linux/kernel.h"
+
+namespace cloister {
+namespace {
+
+constexpr char kCode[] = "JAIL_STEP_FAILED";
+/// In a bin: what mounts of directories and of files are moved onto, one over the other.
+constexpr char kBinDirectory[] = "directories";
+constexpr char kBinFile[] = "files";
+
+/// Below the launcher's place for views; `source` may be a descriptor of any directory.
+Result<UniqueFd> MountAt(int source_fd, const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-mount-point", path);
+  UniqueFd mount = CloneMount(source_fd, "", AT_EMPTY_PATH);
+  if (!mount || MoveMount(mount.get(), AT_FDCWD, path.c_str()) != 0) {
+    const Failure failure = Failure::Errno(kCode, "mount-view", path);
+    rmdir(path.c_str());
+    return failure;
+  }
+  return mount;
+}
+
+}  // namespace
+
+Result<View> View::Make(const Root& root, Reaper& reaper, const std::string& name) {
+  const int staging_fd = root.staging.get();
+  if (mkdirat(staging_fd, name.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-view", name);
+  UniqueFd directory(openat(staging_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) return Failure::Errno(kCode, "open-view", name);
+  if (fchmod(directory.get(), 01775) != 0) return Failure::Errno(kCode, "set-mode", name);
+  Result<UniqueFd> mount = MountAt(directory.get(), std::string(kViewMounts) + "/" + name);
+  if (!mount.ok()) return mount.failure();
+  return View(root, reaper, name, std::move(directory), *std::move(mount));
+}
+
+Result<void> View::GiveTo(JailIdentity builder) {
+  // The sticky bit keeps what lies in the view, our mount points, from a builder that does not own it. In single
+  // strength it does; there only the kernel's refusal to remove a mount point of one's own namespace is left.
+  if (fchown(fd(), 0, builder.gid) != 0) return Failure::Errno(kCode, "give-view", name_);
+  return {};
+}
+
+Result<void> View::Fill(const std::vector<std::string>& inputs) {
+  ++fillings_;
+  whole_ = false;
+  const uint64_t changes = root_->changes->load();
+  for (const std::string& input : inputs) {
+    const auto found = points_.find(input);
+    if (found != points_.end() && changes_ == changes) {
+      found->second.filling = fillings_;
+      continue;
+    }
+    Result<Point> examined = Examine(input);
+    if (!examined.ok()) return examined.failure();
+    if (found != points_.end() && found->second.IsSameAs(*examined)) {
+      found->second.filling = fillings_;
+      continue;
+    }
+    if (found != points_.end()) {
+      Result<Points::iterator> taken = TakeAway(found);
+      if (!taken.ok()) return taken.failure();
+    }
+    Result<void> added = Add(input, *std::move(examined));
+    if (!added.ok()) return added;
+  }
+  for (auto point = points_.begin(); point != points_.end();) {
+    if (point->second.filling == fillings_) {
+      ++point;
+      continue;
+    }
+    Result<Points::iterator> next = TakeAway(point);
+    if (!next.ok()) return next.failure();
+    point = *next;
+  }
+  EmptyBin();
+  changes_ = changes;
+  whole_ = true;
+  return {};
+}
+
+UniqueFd View::Clone() const { return CloneMount(mount_.get(), "", AT_EMPTY_PATH | AT_RECURSIVE); }
+
+bool View::Clean(NameSource& names) {
+  if (!whole_) return false;
+  if (!HasDefence(Defence::kCleanedViews)) return true;
+  const int trash_fd = root_->trash.get();
+  for (const std::string& name : NamesIn(fd())) {
+    if (points_.contains(name)) continue;
+    std::string trashed = names.NextForTrash();
+    if (renameat(fd(), name.c_str(), trash_fd, trashed.c_str()) != 0) return false;
+    reaper_->Remove(trash_fd, std::move(trashed));
+  }
+  return true;
+}
+
+void View::Forget(const std::string& input) {
+  const auto found = points_.find(input);
+  if (found == points_.end()) return;
+  if (!TakeAway(found).ok()) whole_ = false;
+  EmptyBin();
+}
+
+void View::Remove() {
+  EmptyBin();
+  reaper_->Do([path = MountPath()] {
+    UnmountTree(path.c_str());
+    rmdir(path.c_str());
+  });
+  reaper_->Remove(root_->staging.get(), name_);
+}
+
+bool View::Point::IsSameAs(const Point& other) const noexcept {
+  if (kind != other.kind) return false;
+  return kind == Kind::kSymlink ? target == other.target : device == other.device && inode == other.inode;
+}
+
+Result<View::Point> View::Examine(const std::string& input) const {
+  struct stat status{};
+  const int inputs_fd = root_->inputs.get();
+  if (fstatat(inputs_fd, input.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return Failure::Errno(kCode, "find", input);
+  Point point{Kind::kFile, status.st_dev, status.st_ino, {}, fillings_};
+  if (S_ISDIR(status.st_mode)) point.kind = Kind::kDirectory;
+  if (!S_ISLNK(status.st_mode)) return point;
+  point.kind = Kind::kSymlink;
+  char target[PATH_MAX];
+  const ssize_t size = readlinkat(inputs_fd, input.c_str(), target, sizeof target);
+  if (size < 0) return Failure::Errno(kCode, "read-symlink", input);
+  point.target.assign(target, static_cast<size_t>(size));
+  return point;
+}
+
+Result<void> View::Add(const std::string& input, Point point) {
+  const char* name = input.c_str();
+  if (point.kind == Kind::kSymlink) {
+    if (symlinkat(point.target.c_str(), fd(), name) != 0) return Failure::Errno(kCode, "make-symlink", input);
+    points_.emplace(input, std::move(point));
+    return {};
+  }
+  const bool is_directory = point.kind == Kind::kDirectory;
+  const int made = is_directory ? mkdirat(fd(), name, 0555) : mknodat(fd(), name, S_IFREG | 0444, 0);
+  if (made != 0) return Failure::Errno(kCode, "make-mount-point", input);
+  points_.emplace(input, std::move(point));
+  const UniqueFd mount = CloneMount(root_->inputs.get(), name, AT_SYMLINK_NOFOLLOW);
+  if (!mount) return Failure::Errno(kCode, "clone-mount", input);
+  if (MoveMount(mount.get(), mount_.get(), name) != 0) return Failure::Errno(kCode, "move-mount", input);
+  ++mount_count_;
+  return {};
+}
+
+/// A mount is moved away and not unmounted, which would wait for all processors; the next of the points is given back.
+Result<View::Points::iterator> View::TakeAway(Points::iterator point) {
+  const auto& [input, what] = *point;
+  if (what.kind != Kind::kSymlink) {
+    Result<void> moved = MoveToBin(input, what.kind);
+    if (!moved.ok() && moved.failure().error == ENOENT) {
+      EmptyBin();  // what lies on top there has been removed from the store, and the kernel mounts nothing on that
+      moved = MoveToBin(input, what.kind);
+    }
+    if (!moved.ok()) return moved.failure();
+    --mount_count_;
+  }
+  if (unlinkat(fd(), input.c_str(), what.kind == Kind::kDirectory ? AT_REMOVEDIR : 0) != 0)
+    return Failure::Errno(kCode, "remove-mount-point", input);
+  return points_.erase(point);
+}
+
+Result<void> View::MoveToBin(const std::string& input, Kind kind) {
+  if (!bin_) {
+    bin_path_ = MountPath() + ".bin" + std::to_string(bins_++);
+    Result<UniqueFd> bin = MountAt(root_->bin.get(), bin_path_);
+    if (!bin.ok()) return bin.failure();
+    bin_ = *std::move(bin);
+  }
+  const char* place = kind == Kind::kDirectory ? kBinDirectory : kBinFile;
+  if (syscall(SYS_move_mount, mount_.get(), input.c_str(), bin_.get(), place, 0) != 0)
+    return Failure::Errno(kCode, "take-mount-away", input);
+  return {};
+}
+
+void View::EmptyBin() {
+  if (!bin_) return;
+  bin_.Reset();
+  reaper_->Do([path = std::move(bin_path_)] {
+    UnmountTree(path.c_str());
+    rmdir(path.c_str());
+  });
+}
+
+std::string View::MountPath() const { return std::string(kViewMounts) + "/" + name_; }
+
+}  // namespace cloister
