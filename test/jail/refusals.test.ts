@@ -37,7 +37,12 @@ test("a strength that was asked for is not replaced by another", ({ skip }) => {
 test("without network namespaces for jails no build runs", ({ skip }) => {
   skip(!works, missing);
   const { code, details, ending } = startWhere("max_net_namespaces", 1, "single");
-  expect([code, details?.step, details?.errnoName, ending]).toEqual(["JAIL_STEP_FAILED", "make-network-namespace", "ENOSPC", undefined]);
+  expect([code, details?.step, details?.errnoName, ending]).toEqual([
+    "JAIL_STEP_FAILED",
+    "make-network-namespace",
+    "ENOSPC",
+    undefined,
+  ]);
 });
 
 test("where nothing is lowered the same start works", ({ skip }) => {
