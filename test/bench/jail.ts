@@ -1,6 +1,6 @@
 /** The jail alone: ours through the launcher, beside bubblewrap and crun with the same isolation, over fork and exec. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startLauncher } from "../../sandbox-native/launcher.ts";
 import { dumpTree } from "../../sandbox-native/read-tree.ts";
@@ -14,7 +14,8 @@ export const jailSuite: Suite = async (context) => {
   const count = smoke ? 5 : 100;
   const ref = measureReference(temporary, smoke ? 20 : 300);
   const peers: Record<string, number> = {};
-  const ours = await measureOurs(temporary, count);
+  await using jails = await startJails(temporary, 1);
+  const ours = await measureJail(jails, count);
   for (const [name, measure] of [
     ["bubblewrap", measureBubblewrap],
     ["crun", measureCrun],
@@ -41,23 +42,27 @@ export const jailSuite: Suite = async (context) => {
     cloister: Math.max(ours - ref, 0.001),
     peers: Object.fromEntries(Object.entries(peers).map(([name, value]) => [name, value - ref])),
   });
+  await reportBurdens(context, jails, count);
 };
 
-async function measureOurs(temporary: string, count: number): Promise<number> {
+/** A launcher of this many jobs over an empty store with busybox in it, and its jails. */
+async function startJails(temporary: string, maxJobs: number) {
+  const folder = mkdtempSync(join(temporary, "jail-"));
+  chmodSync(folder, 0o755);
   const place = (name: string): string => {
-    const path = join(temporary, "jail", name);
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    const path = join(folder, name);
+    mkdirSync(path, { mode: 0o755 });
     return path;
   };
-  await using launcher = await startLauncher({
+  const launcher = await startLauncher({
     storeDirectory: place("store"),
     stagingDirectory: place("staging"),
     trashDirectory: place("trash"),
     buildsDirectory: place("builds"),
     strength: "auto",
-    maxJobs: 1,
+    maxJobs,
   });
-  const tree = join(temporary, "jail-busybox");
+  const tree = join(folder, "tree");
   mkdirSync(join(tree, "bin"), { recursive: true });
   execFileSync("cp", [busybox ?? "/bin/busybox", join(tree, "bin/busybox")]);
   const name = "00000000000000000000000000000000-busybox";
@@ -65,9 +70,7 @@ async function measureOurs(temporary: string, count: number): Promise<number> {
   await launcher.move([{ from: restored.stagingName, to: name }]);
 
   const bytes = (text: string): Uint8Array => Buffer.from(text);
-  const times: number[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const start = performance.now();
+  const run = async (script: string, signal?: AbortSignal): Promise<void> => {
     const answer = await launcher.build(
       {
         spec: {
@@ -76,7 +79,7 @@ async function measureOurs(temporary: string, count: number): Promise<number> {
           outputs: [],
           builder: bytes(`/cloister/store/${name}/bin/busybox`),
           argv0: bytes("busybox"),
-          args: ["sh", "-c", "echo hi > $out"].map(bytes),
+          args: ["sh", "-c", script].map(bytes),
           environment: [bytes("out=/build/out")],
           buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
           files: [],
@@ -91,13 +94,55 @@ async function measureOurs(temporary: string, count: number): Promise<number> {
         candidates: [],
         outputs: [],
       },
-      { onLog: () => undefined },
+      { onLog: () => undefined, ...(signal && { signal }) },
     );
-    times.push(performance.now() - start);
-    if (answer.ending.kind !== "exited" || answer.ending.code !== 0) throw new Error(JSON.stringify(answer.ending));
     await launcher.discard([], [answer.view]);
+    if (signal === undefined && (answer.ending.kind !== "exited" || answer.ending.code !== 0))
+      throw new Error(JSON.stringify(answer.ending));
+  };
+  return { run, [Symbol.asyncDispose]: () => launcher.close() };
+}
+
+type Jails = Awaited<ReturnType<typeof startJails>>;
+
+/** Milliseconds of one jail as the launcher's caller sees it, by the median. */
+async function measureJail(jails: Jails, count: number): Promise<number> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const start = performance.now();
+    await jails.run("echo hi > $out");
+    times.push(performance.now() - start);
   }
   return median(times);
+}
+
+/** The same jail alone and under a burden, in turns; what the burden is must not matter to it. */
+async function measureBurdened(jails: Jails, burdened: Jails, count: number) {
+  const alone: number[] = [];
+  const beside: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    alone.push(await measureJail(jails, Math.ceil(count / 5)));
+    beside.push(await measureJail(burdened, Math.ceil(count / 5)));
+  }
+  return { ref: median(alone), cloister: median(beside), peers: {}, against: "ref" as const };
+}
+
+async function reportBurdens({ report, smoke, temporary }: Parameters<Suite>[0], jails: Jails, count: number) {
+  const row = { suite: "jail", unit: "ms", better: "less" as const, goal: 0.9 };
+  const waiting = smoke ? 10 : 200;
+  {
+    await using crowded = await startJails(temporary, waiting + 1);
+    const over = new AbortController();
+    const sleepers = Array.from({ length: waiting }, () => crowded.run("sleep 1000", over.signal));
+    await crowded.run("true"); // taken up after them
+    report({ ...row, row: `a jail beside ${waiting} that wait`, ...(await measureBurdened(jails, crowded, count)) });
+    over.abort();
+    await Promise.allSettled(sleepers);
+  }
+  const memory = Buffer.alloc(smoke ? 1 << 26 : 1 << 30, 1);
+  await using launched = await startJails(temporary, 1);
+  report({ ...row, row: "a jail of a daemon with 1 GiB", ...(await measureBurdened(jails, launched, count)) });
+  if (memory[0] !== 1) throw new Error("the memory is there to be held");
 }
 
 function measureBubblewrap(temporary: string, count: number): number | undefined {
