@@ -10,6 +10,7 @@ const here = (path: string) => new URL(path, import.meta.url).pathname;
 const programs = {
   probe: "../jail/probe/",
   outside: "./outside.c",
+  smuggler: "./smuggler.c",
 } as const;
 
 export type Program = keyof typeof programs;
