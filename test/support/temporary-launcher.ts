@@ -20,6 +20,7 @@ import {
   type Strength,
   startLauncher,
 } from "../../sandbox-native/launcher.ts";
+import { programOf } from "./native-programs.ts";
 
 export const storeDirectory = "/cloister/store";
 export const busyboxFile = "/bin/busybox";
@@ -81,14 +82,27 @@ export interface TemporaryLauncher extends AsyncDisposable {
   keep(answer: BuildAnswer, name?: string): Promise<string>;
 }
 
-export async function makeTemporaryLauncher(
-  options: { strength?: "auto" | Strength; maxJobs?: number; folder?: string } = {},
-): Promise<TemporaryLauncher> {
+export interface TemporaryLauncherOptions {
+  readonly strength?: "auto" | Strength;
+  readonly maxJobs?: number;
+  readonly folder?: string;
+  /** Defences to take out, by their names in core/defences.h; `compileNativePrograms("without")` comes before. */
+  readonly without?: readonly string[];
+}
+
+export async function makeTemporaryLauncher(options: TemporaryLauncherOptions = {}): Promise<TemporaryLauncher> {
   const folders = makeTemporaryFolders(options.folder);
   const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
   addBusybox(store);
-  const { strength = "auto", maxJobs = 2 } = options;
-  const launcher = await startLauncher({ ...folders.options, strength, maxJobs }).catch(async (error: unknown) => {
+  const { strength = "auto", maxJobs = 2, without = [] } = options;
+  const launcherOptions = {
+    ...{ ...folders.options, strength, maxJobs },
+    ...(without.length > 0 && {
+      executable: programOf("without", "cloister-launcher"),
+      extraArguments: [`without=${without.join(",")}`],
+    }),
+  };
+  const launcher = await startLauncher(launcherOptions).catch(async (error: unknown) => {
     await folders[Symbol.asyncDispose]();
     throw error;
   });

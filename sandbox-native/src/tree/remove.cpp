@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/defences.h"
 #include "core/unique-fd.h"
 #include "tree/entry.h"
 
@@ -112,7 +113,7 @@ class Remover {
     if (fstatat(level.fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
       return errno == ENOENT ? Result<void>() : CallFailed("stat", JoinPath(Path(), name));
     }
-    if (!S_ISDIR(status.st_mode)) return {};  // swapped in between: the next listing sees it
+    if (HasDefence(Defence::kNoSymlinkFollowed) && !S_ISDIR(status.st_mode)) return {};  // swapped in between: the next listing sees it
     if (levels_.size() >= kMaxHeld) return MoveUp(name, status);
     if (!Enter(level.fd.get(), name.c_str(), status)) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ESTALE) {

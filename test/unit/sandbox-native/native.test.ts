@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compileNativePrograms, packBatch, runProgram, type Variant } from "./native-programs.ts";
+import { compileNativePrograms, packBatch, runProgram, type Variant } from "../../support/native-programs.ts";
 
 describe.each<Variant>(["plain", "sanitized"])("the C++ part (%s)", (variant) => {
   beforeAll(() => compileNativePrograms(variant), 300_000);

@@ -21,10 +21,10 @@ import { encodeNar } from "../../../derivations/nar/encoder.ts";
 import { listNar } from "../../../derivations/nar/listing.ts";
 import { dumpTree, hashTree, listTree, readFileBelow } from "../../../sandbox-native/read-tree.ts";
 import { collectBytes } from "../../support/collect.ts";
+import { compileNativePrograms, runTreeTool } from "../../support/native-programs.ts";
 import { lacksPeers, needsPeers, peersTree, runInPeers } from "../../support/peers.ts";
 import { eventsOf, tree } from "../derivations/arbitraries.ts";
 import { makeTemporaryFolder, writeTree } from "./disk-trees.ts";
-import { compileNativePrograms, runTreeTool } from "./native-programs.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const refused = (code: string, path: string) => ({ code, details: expect.objectContaining({ path }) as unknown });

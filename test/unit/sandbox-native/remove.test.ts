@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { compileNativePrograms, runTreeTool } from "../../support/native-programs.ts";
 import { tree } from "../derivations/arbitraries.ts";
 import { makeTemporaryFolder, writeTree } from "./disk-trees.ts";
-import { compileNativePrograms, runTreeTool } from "./native-programs.ts";
 
 beforeAll(() => compileNativePrograms("plain"), 300_000);
 

@@ -6,9 +6,15 @@ import { CloisterError } from "../../../derivations/error.ts";
 import { decodeNar } from "../../../derivations/nar/decoder.ts";
 import { encodeNar } from "../../../derivations/nar/encoder.ts";
 import { errorOf } from "../../../sandbox-native/errors.ts";
+import {
+  compileNativePrograms,
+  packBatch,
+  runTreeTool,
+  textOfHex,
+  type Variant,
+} from "../../support/native-programs.ts";
 import { eventsOf, rawNar, type Tree, tree } from "../derivations/arbitraries.ts";
 import { listEntries, makeTemporaryFolder } from "./disk-trees.ts";
-import { compileNativePrograms, packBatch, runTreeTool, textOfHex, type Variant } from "./native-programs.ts";
 
 type Token = string | Uint8Array | bigint;
 const magic = "nix-archive-1";

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeNar } from "../../../derivations/nar/encoder.ts";
+import { compileNativePrograms, runTreeTool, textOfHex } from "../../support/native-programs.ts";
 import { eventsOf, type Tree } from "../derivations/arbitraries.ts";
 import { listEntries, makeTemporaryFolder, writeTree } from "./disk-trees.ts";
-import { compileNativePrograms, runTreeTool, textOfHex } from "./native-programs.ts";
 
 const digits = [..."0123456789abcdfghijklmnpqrsvwxyz"];
 const hashPart = fc.array(fc.constantFrom(...digits), { minLength: 32, maxLength: 32 }).map((parts) => parts.join(""));

@@ -18,9 +18,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeNar } from "../../../derivations/nar/encoder.ts";
+import { compileNativePrograms, runTreeTool, textOfHex } from "../../support/native-programs.ts";
 import { eventsOf, tree } from "../derivations/arbitraries.ts";
 import { listEntries, makeTemporaryFolder, writeTree } from "./disk-trees.ts";
-import { compileNativePrograms, runTreeTool, textOfHex } from "./native-programs.ts";
 
 const uid = process.getuid?.() ?? 0;
 const gid = process.getgid?.() ?? 0;

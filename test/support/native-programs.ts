@@ -1,4 +1,7 @@
-/** Compiles and runs the C++ programs of test/native: they are made anew only when their sources changed. */
+/**
+ * Compiles and runs the C++ programs of test/native, and the attacks of test/jail/advisories: they are made anew only when
+ * their sources changed.
+ */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,12 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export type Variant = "plain" | "sanitized";
+/** `without` has a launcher out of which defences can be taken, and the attacks. */
+type AnyVariant = Variant | "without";
 
-const repository = fileURLToPath(new URL("../../../", import.meta.url));
+const repository = fileURLToPath(new URL("../../", import.meta.url));
 const output = join(repository, "sandbox-native", "build-test");
 
-/** Compiles all programs; one caller at a time, since several test files want them. */
-export function compileNativePrograms(variant: Variant): void {
+/** Compiles the programs of a variant; one caller at a time, since several test files want them. */
+export function compileNativePrograms(variant: AnyVariant): void {
   mkdirSync(output, { recursive: true });
   const result = spawnSync(
     "flock",
@@ -20,6 +25,11 @@ export function compileNativePrograms(variant: Variant): void {
   );
   if (result.status !== 0)
     throw new Error(`make failed: ${result.error?.message ?? ""}${result.stdout}${result.stderr}`);
+}
+
+/** The file of a compiled program. */
+export function programOf(variant: AnyVariant, name: string): string {
+  return join(output, variant, name);
 }
 
 export function runProgram(
