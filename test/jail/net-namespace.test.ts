@@ -1,6 +1,6 @@
 /** When a network namespace may go from one jail to the next. */
 import { beforeAll, expect, test } from "vitest";
-import { compileNativePrograms, runProgram } from "../unit/sandbox-native/native-programs.ts";
+import { compileNativePrograms, runProgram } from "../support/native-programs.ts";
 
 beforeAll(() => compileNativePrograms("plain"), 300_000);
 
