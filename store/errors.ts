@@ -26,6 +26,10 @@ export const storeErrors = {
     (d: { directory: string; doing: string }) => `no space is left in ${d.directory} for ${d.doing}`,
     "Free space with `cloister gc`, then try again",
   ),
+  STORE_NO_ROOM_TO_OPEN: row(
+    (d: { stateDirectory: string }) => `the disk of ${d.stateDirectory} is full: there is no room to open the store`,
+    "Free some 10 MiB there by other means, then more with `cloister gc`",
+  ),
   STORE_PATH_NOT_VALID: row(
     (d: { path: string }) => `${d.path} is not in the store`,
     "Build it or add it first; a path that was collected has to be made again",

@@ -1,9 +1,9 @@
 /** What goes out of the store: archives, listings and single files, read off the disk as they are. */
 
 import { CloisterError } from "../derivations/error.ts";
-import type { NarListing } from "../derivations/nar/listing.ts";
+import { describeMissing, type NarListing } from "../derivations/nar/listing.ts";
 import type { StorePath } from "../derivations/store-path.ts";
-import { dumpTree, listTree, readFileBelow, type TreeListing } from "../sandbox-native/read-tree.ts";
+import { dumpTree, listTree, readFileBelow } from "../sandbox-native/read-tree.ts";
 import { reasonOf, StoreError } from "./errors.ts";
 import type { Store } from "./store.ts";
 
@@ -52,32 +52,10 @@ export async function* readFile(
   }
 }
 
-/** Why there is no such file, told by what is there; undefined if that is not the reason. */
 async function findReason(store: Store, path: StorePath, inside: string): Promise<string | undefined> {
-  const top = await listTree(store.layout.realPath(path)).catch(() => undefined);
-  if (top === undefined) return undefined;
-  let found: TreeListing = top;
-  let place = "it";
-  for (const name of inside.split("/").filter((part) => part !== "")) {
-    if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
-    if (found.type === "regular") return `${place} is a file`;
-    const next: TreeListing | undefined = found.entries[name];
-    if (next === undefined) return `there is no ${name} in ${place}, which holds ${listNames(found.entries)}`;
-    found = next;
-    place = place === "it" ? name : `${place}/${name}`;
-  }
-  if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
-  return found.type === "directory" ? `${place} is a directory, which holds ${listNames(found.entries)}` : undefined;
+  const listing = await listTree(store.layout.realPath(path)).catch(() => undefined);
+  return listing && describeMissing(listing, inside);
 }
-
-function listNames(entries: Readonly<Record<string, TreeListing>>): string {
-  const names = Object.keys(entries);
-  if (names.length === 0) return "nothing";
-  const more = names.length - shownNames;
-  return `${names.slice(0, shownNames).join(", ")}${more > 0 ? `, and ${more} more` : ""}`;
-}
-
-const shownNames = 10;
 
 async function holdValid(store: Store, path: StorePath): Promise<Disposable> {
   const lease = store.leases.hold("read", [path]);

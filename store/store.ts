@@ -14,7 +14,7 @@ import { type Databases, openDatabases, ownFile, pathsFile, whenNotBusy } from "
 import { DerivationFiles } from "./derivation-files.ts";
 import { makeDirectories } from "./directories.ts";
 import { DoubtedPaths } from "./doubted-paths.ts";
-import { StoreError } from "./errors.ts";
+import { isDiskFull, StoreError } from "./errors.ts";
 import { GcRoots } from "./gc-roots.ts";
 import type { StoreLayout } from "./layout.ts";
 import { Leases } from "./leases.ts";
@@ -58,11 +58,34 @@ export type StoreNotice =
   | { readonly kind: "commit-unfinished"; readonly recordId: string; readonly error: unknown };
 
 /**
- * Opens the store, and makes it where there is none. Throws STORE_IN_USE, STORE_NOT_WRITABLE, STORE_DISK_FULL,
+ * Opens the store, and makes it where there is none. Throws STORE_IN_USE, STORE_NOT_WRITABLE, STORE_NO_ROOM_TO_OPEN,
  * STORE_SCHEMA_UNKNOWN, STORE_DATABASE_UNUSABLE, and what `startWriter` throws.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const layout = makeDirectories(options);
+  try {
+    return await openOnce(options, layout);
+  } catch (error) {
+    // What is kept for the collector lets the store be opened as well: else a full disk could not be collected.
+    if (!isDiskFull(error)) throw error;
+    if (!(await ballastOf(layout).drop())) throw noRoom(error, layout);
+  }
+  try {
+    return await openOnce(options, layout);
+  } catch (error) {
+    throw isDiskFull(error) ? noRoom(error, layout) : error;
+  }
+}
+
+function noRoom(cause: unknown, { stateDirectory }: StoreLayout) {
+  return new StoreError("STORE_NO_ROOM_TO_OPEN", { stateDirectory }, { cause });
+}
+
+function ballastOf(layout: StoreLayout): Ballast {
+  return new Ballast(join(layout.databaseDirectory, "reserved"));
+}
+
+async function openOnce(options: StoreOptions, layout: StoreLayout): Promise<Store> {
   const closers: (() => unknown)[] = [];
   try {
     const lock = await lockStore(layout.lockFile, layout.stateDirectory);
@@ -134,7 +157,7 @@ export class Store implements AsyncDisposable {
     this.records = new BuildRecords(databases.own, this.directory);
     this.logs = new BuildLogs(layout.logDirectory, { onFailed: (error) => this.notify({ kind: "log-failed", error }) });
     this.roots = new GcRoots(layout, databases.own);
-    this.ballast = new Ballast(join(layout.databaseDirectory, "reserved"));
+    this.ballast = ballastOf(layout);
     this.#databases = databases;
     this.#checkpoints = new Checkpoints([pathsFile, ownFile].map((file) => join(layout.databaseDirectory, file)));
     this.#closers.push(() => this.#checkpoints[Symbol.asyncDispose]());

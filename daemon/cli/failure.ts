@@ -6,7 +6,9 @@ import { cleanLines, type Painter } from "./terminal.ts";
 export function printFailure(error: unknown, paint: Painter): string {
   const data = errorData(error);
   const lines = [printHeadline(data, paint)];
-  for (const cause of causesOf(error)) lines.push(`${paint.dim("because:")} ${cleanLines(cause)}`);
+  // Most messages hold their cause's own.
+  for (const cause of causesOf(error))
+    if (!data.message.includes(cause)) lines.push(`${paint.dim("because:")} ${cleanLines(cause)}`);
   if (data.hint !== "") lines.push(`${paint.bold("hint:")} ${cleanLines(data.hint)}`);
   return lines.join("\n");
 }

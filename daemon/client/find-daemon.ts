@@ -164,9 +164,10 @@ function describeFailure(error: unknown, socket: string): unknown {
   switch (codeOf(error)) {
     case "ENOENT":
     case "ENOTDIR":
-      return new ClientError("DAEMON_NOT_FOUND", { socket, reason: "there is no such socket" }, { cause: error });
+      // The cause names the socket by a descriptor's path, which nobody can do anything with.
+      return new ClientError("DAEMON_NOT_FOUND", { socket, reason: "there is no such socket" });
     case "ECONNREFUSED":
-      return new ClientError("DAEMON_NOT_FOUND", { socket, reason: "its daemon has ended" }, { cause: error });
+      return new ClientError("DAEMON_NOT_FOUND", { socket, reason: "its daemon has ended" });
     case "EACCES":
     case "EPERM":
       return new ClientError("DAEMON_CONNECT_DENIED", { socket }, { cause: error });

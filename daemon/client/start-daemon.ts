@@ -90,6 +90,7 @@ export async function startDaemon(place: StorePlace, options: StartOptions): Pro
   const error = new CloisterError(report.error);
   await ended; // its lock and its log are settled
   if (error.code === "STORE_IN_USE") return { kind: "in-use", error };
+  from = undefined; // its log says the same
   throw failed(`${error.message} [${error.code}]`, error.hint, error);
 }
 

@@ -13,8 +13,8 @@ export const definitionErrors = {
         : "Name a definition file, a .drv file, or a store path",
   ),
   DEFINITION_FOLDER_EMPTY: row(
-    (d: { folder: string; wanted: readonly string[]; definitions: readonly string[] }) =>
-      `${d.folder} is a folder without a ${orList(d.wanted)} that would stand for it`,
+    (d: { folder: string; wanted: string; definitions: readonly string[] }) =>
+      `${d.folder} is a folder, and has no ${d.wanted} that would stand for it`,
     (d) =>
       d.definitions.length > 0
         ? `Name a definition in it: ${orList(d.definitions)}`

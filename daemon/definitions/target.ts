@@ -118,12 +118,23 @@ function findDefinition(text: string, absolute: string): string {
   }
   const file = folderDefinitions.map((name) => join(absolute, name)).find((each) => kindOfFile(each) === "file");
   if (file !== undefined) return file;
-  const definitions = listDefinitions(absolute).map((name) => join(text.split("#")[0] ?? text, name));
+  const shown = (names: readonly string[]) => names.slice(0, 5).map((name) => join(text.split("#")[0] ?? text, name));
+  const own = listDefinitions(absolute);
   throw new DefinitionError("DEFINITION_FOLDER_EMPTY", {
     folder: absolute,
-    wanted: folderDefinitions,
-    definitions: definitions.slice(0, 5),
+    wanted: "cloister.ts (or .mts, .js, .mjs, .json)",
+    definitions: shown(own.length > 0 ? own : listDefinitionsInside(absolute)),
   });
+}
+
+/** One level down: people keep a folder for each. */
+function listDefinitionsInside(folder: string): string[] {
+  try {
+    const inner = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return inner.flatMap(({ name }) => listDefinitions(join(folder, name)).map((each) => join(name, each))).sort();
+  } catch {
+    return [];
+  }
 }
 
 function notFound(text: string, absolute: string) {

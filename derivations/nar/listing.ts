@@ -96,3 +96,28 @@ function nameForJson(name: Uint8Array): string {
     .toString("latin1")
     .replace(/[\x80-\xff]/g, (character) => `\\x${character.charCodeAt(0).toString(16)}`);
 }
+
+/** Why a listing has no file at a place such as "bin/hello", told by what is there; undefined if it has one. */
+export function describeMissing(listing: NarListing, inside: string): string | undefined {
+  let found = listing;
+  let place = "it";
+  for (const name of inside.split("/").filter((part) => part !== "")) {
+    if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
+    if (found.type === "regular") return `${place} is a file`;
+    const next = Object.hasOwn(found.entries, name) ? found.entries[name] : undefined;
+    if (next === undefined) return `there is no ${name} in ${place}, which holds ${printNames(found.entries)}`;
+    found = next;
+    place = place === "it" ? name : `${place}/${name}`;
+  }
+  if (found.type === "symlink") return `${place} is a symbolic link to ${found.target}, which is not followed`;
+  return found.type === "directory" ? `${place} is a directory, which holds ${printNames(found.entries)}` : undefined;
+}
+
+const shownNames = 10;
+
+function printNames(entries: Readonly<Record<string, NarListing>>): string {
+  const names = Object.keys(entries);
+  if (names.length === 0) return "nothing";
+  const more = names.length - shownNames;
+  return `${names.slice(0, shownNames).join(", ")}${more > 0 ? `, and ${more} more` : ""}`;
+}

@@ -155,7 +155,7 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(missing).toMatchObject({ status: 1, stdout: "" });
     expect(missing.stderr).toContain("[DEFINITION_NOT_FOUND]");
     const folder = await cli.run(["build", "."]);
-    expect(folder.stderr).toMatch(/ is a folder without a cloister\.ts or .* \[DEFINITION_FOLDER_EMPTY\]/);
+    expect(folder.stderr).toMatch(/ is a folder, and has no cloister\.ts .* \[DEFINITION_FOLDER_EMPTY\]/);
     expect(folder.stderr).toContain("Name a definition in it: fails.ts or greeting.ts or");
     expect((await cli.run(["build", "several.ts"])).stderr).toContain("It has bad, good, needs");
     expect((await cli.run(["build", "several.ts#goood"])).stderr).toMatch(/Did you mean \S+several\.ts#good\?/);
@@ -210,7 +210,9 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect((await cli.run(["cat", "seen/text"])).stdout).toBe("good day\n");
     expect((await cli.run(["ls", "seen", "-l"])).stdout).toMatch(/^- +9 text\n$/);
     expect(await cli.json("ls", ["ls", "seen"])).toMatchObject({ type: "directory", entries: { text: { size: 9 } } });
-    expect((await cli.run(["ls", "seen/no"])).stderr).toContain("[CLI_FILE_UNREADABLE]");
+    expect((await cli.run(["ls", "seen/no"])).stderr).toContain(
+      "seen/no cannot be read: there is no no in it, which holds text [CLI_FILE_UNREADABLE]",
+    );
     expect((await cli.run(["cat", "seen/txt"])).stderr).toMatch(
       /-greeting-1\.0\/txt cannot be read: there is no txt in it, which holds text \[STORE_FILE_NOT_FOUND\]\nhint: `cloister ls -R \w+-greeting-1\.0`/,
     );

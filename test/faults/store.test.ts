@@ -1,6 +1,6 @@
 /** The store when the disk is full or the writer fails: an error with a code, and nothing half-done. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -67,6 +67,25 @@ test("at 0 bytes free adding says STORE_DISK_FULL, collecting still works, and t
   expect(statSync(reserved).size).toBe(ballastSize); // made again from what was freed
   await addSource(store, "fits", source, inPieces(fileNar("fits".repeat(100_000))));
   expect(await findProblems(store)).toEqual([]);
+});
+
+test("a store whose disk is full to the last byte is opened all the same, so that it can be collected", async ({
+  skip,
+}) => {
+  using small = mountSmall(24);
+  if (small === undefined) return skip("needs to mount a tmpfs");
+  await using temporary = new TemporaryStore(join(small.path, "root"));
+  const first = await temporary.open();
+  await addText(first, "garbage", Buffer.alloc(100_000, "x"), []);
+  await temporary.close();
+  fillUp(small.path);
+  const store = await temporary.open();
+  expect((await collectGarbage(store, { dryRun: false })).deleted).toHaveLength(1);
+  await temporary.close();
+
+  rmSync(join(store.layout.databaseDirectory, "reserved"), { force: true });
+  fillUp(small.path);
+  await expect(temporary.open()).rejects.toMatchObject({ code: "STORE_NO_ROOM_TO_OPEN" });
 });
 
 /** Takes what is left, page by page. */

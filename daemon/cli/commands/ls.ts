@@ -1,6 +1,6 @@
 /** `cloister ls`: what a store path holds. */
 import type { Command } from "commander";
-import type { NarListing } from "../../../derivations/nar/listing.ts";
+import { describeMissing, type NarListing } from "../../../derivations/nar/listing.ts";
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 import type { Action } from "../main.ts";
@@ -20,9 +20,13 @@ export function addLsCommand(program: Command, run: Action): void {
         const service = await context.connect();
         const status = await service.status({ signal: context.signal });
         const place = parseStorePlace(text, context.cwd, status);
-        const listing = find(await service.readListing(place.path, { signal: context.signal }), place.inside);
+        const top = await service.readListing(place.path, { signal: context.signal });
+        const listing = find(top, place.inside);
         if (listing === undefined)
-          throw new CliError("CLI_FILE_UNREADABLE", { path: text, reason: "there is no such file in the store path" });
+          throw new CliError("CLI_FILE_UNREADABLE", {
+            path: text,
+            reason: describeMissing(top, place.inside) ?? "there is no such file in the store path",
+          });
         if (context.json) context.printJson(listing);
         else show(context, listing, "", options);
         return 0;

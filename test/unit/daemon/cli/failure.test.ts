@@ -28,8 +28,17 @@ describe("an error as a person reads it", () => {
 
   test("causes that refer to each other end", () => {
     const first = new Error("first");
-    first.cause = first;
-    expect(printFailure(first, paint).split("because:")).toHaveLength(6);
+    const second = new Error("second", { cause: first });
+    first.cause = second;
+    expect(printFailure(first, paint).split("because:").length).toBeLessThan(7);
+  });
+
+  test("a cause is told once: not again where the message has it already", () => {
+    const cause = new Error("no space is left");
+    const error = new CliError("CLI_FILE_UNREADABLE", { path: "/a", reason: "no space is left" }, { cause });
+    expect(printFailure(error, paint)).not.toContain("because:");
+    const other = new CliError("CLI_FILE_UNREADABLE", { path: "/a", reason: "it failed" }, { cause });
+    expect(printFailure(other, paint)).toContain("because: no space is left");
   });
 
   test("what is no error of ours is our fault, and says how to report it", () => {

@@ -152,6 +152,10 @@ describe("a place", () => {
       code: "DEFINITION_FOLDER_EMPTY",
       hint: "Name a definition in it: sub/a.ts or sub/b.json",
     });
+    expect((await load(".", { "one/a.ts": hello, "two/b.ts": hello })).answer).toMatchObject({
+      code: "DEFINITION_FOLDER_EMPTY",
+      hint: "Name a definition in it: one/a.ts or two/b.ts",
+    });
     expect((await load("sub", { "sub/notes.txt": "" })).answer).toMatchObject({
       code: "DEFINITION_FOLDER_EMPTY",
       hint: expect.stringContaining("no file in it has the name of one"),
