@@ -1,6 +1,7 @@
 /**
  * Writes docs/errors.md from the error tables of all folders, docs/protocol.md from the tables of messages and
- * requests, and docs/json.md from the schemas of the command line. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
+ * requests, docs/json.md from the schemas of the command line, and docs/seccomp.md and the launcher's tables from the seccomp
+ * profiles. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { errorsPage } from "./generate-errors.ts";
 import { jsonPage } from "./generate-json.ts";
 import { protocolPage } from "./generate-protocol.ts";
+import { seccompPage, seccompTables } from "./generate-seccomp.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
 const isCheck = process.argv.includes("--check");
@@ -16,17 +18,19 @@ const pages: Readonly<Record<string, string>> = {
   "errors.md": await errorsPage(errorTables()),
   "json.md": jsonPage(),
   "protocol.md": protocolPage(),
+  "seccomp.md": seccompPage(),
+  "../sandbox-native/src/linux/syscall-filter-tables.inc": seccompTables(),
 };
 
 for (const [name, page] of Object.entries(pages)) {
   const file = join(docs, name);
   if (existsSync(file) && readFileSync(file, "utf8") === page) continue;
   if (isCheck) {
-    console.error(`docs/${name}:1: is not what the tables say; use \`npm run docs\` to write it again`);
+    console.error(`${join("docs", name)}:1: is not what the tables say; use \`npm run docs\` to write it again`);
     process.exitCode = 1;
   } else {
     writeFileSync(file, page);
-    console.log(`wrote docs/${name}`);
+    console.log(`wrote ${join("docs", name)}`);
   }
 }
 

@@ -55,6 +55,9 @@ export const limitResources = {
 
 const limitNames = Object.keys(limitResources) as [keyof typeof limitResources, ...(keyof typeof limitResources)[]];
 
+/** In the order of the launcher's `SeccompProfile`. */
+export const seccompProfiles = ["build", "fetch", "shell"] as const;
+
 export const jailSpecSchema = z
   .strictObject({
     /** Where the store appears inside, such as "/cloister/store". */
@@ -93,8 +96,11 @@ export const jailSpecSchema = z
       logBytes: duration,
       rlimits: z.array(z.strictObject({ resource: z.enum(limitNames), soft: amount, hard: amount })),
     }),
-    /** Reserved: filters and control groups are made from these, once there are some. */
-    seccomp: z.undefined().optional(),
+    /** Which system calls it may make: docs/seccomp.md; without it the profile is "build". Nested user namespaces come with mounts and all that they allow. */
+    seccomp: z
+      .strictObject({ profile: z.enum(seccompProfiles), nestedUserNamespaces: z.boolean().optional() })
+      .optional(),
+    /** Reserved: control groups are made from it, once there are some. */
     cgroup: z.undefined().optional(),
   })
   .superRefine((spec, context) => {

@@ -3,7 +3,7 @@
  * their length before them, lists with their count.
  */
 import { errnoNameOf, type FailedCall, type NativeFailure } from "./errors.ts";
-import { type JailSpec, limitResources } from "./jail-spec.ts";
+import { type JailSpec, limitResources, seccompProfiles } from "./jail-spec.ts";
 
 export const messageKinds = {
   build: 1,
@@ -215,6 +215,8 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   writer.list(spec.limits.rlimits, ({ resource, soft, hard }) =>
     writer.u32(limitResources[resource]).u64(soft).u64(hard),
   );
+  writer.u8(seccompProfiles.indexOf(spec.seccomp?.profile ?? "build"));
+  writer.u8(spec.seccomp?.nestedUserNamespaces === true ? 1 : 0);
   writer.bytes(order.candidates.join(""));
   writer.list(order.outputs, (output) => {
     writer.bytes(output.name);

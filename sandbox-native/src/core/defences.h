@@ -21,6 +21,7 @@ enum class Defence : uint8_t {
   kDescriptorsClosed,    // but 0 to 2
   kNoNewPrivileges,
   kBoundingSet,
+  kSeccomp,
   kFreshUid,             // each jail's uid is no other jail's
   kClosedToOthers,       // staging, trash, builds and each build's directory have mode 0700
   kCleanedViews,         // what a builder left in a view is removed before the view is used again
@@ -51,6 +52,7 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kDescriptorsClosed, "descriptors_closed"},
     {Defence::kNoNewPrivileges, "no_new_privileges"},
     {Defence::kBoundingSet, "bounding_set"},
+    {Defence::kSeccomp, "seccomp"},
     {Defence::kFreshUid, "fresh_uid"},
     {Defence::kClosedToOthers, "closed_to_others"},
     {Defence::kCleanedViews, "cleaned_views"},

@@ -253,7 +253,8 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.running.Remove(message.id);
     return context.channel.SendFailure(message.id, Failure{"JAIL_SPEC_INVALID", "read-order", EINVAL, "", 0});
   }
-  Result<PreparedJail> prepared = context.factory.Take();
+  JailFactory& factory = order->spec.seccomp.is_standard() ? context.factory : context.other_factory;
+  Result<PreparedJail> prepared = factory.Take();
   stopwatch.Lap("take-jail");
   if (!prepared.ok()) {
     context.running.Remove(message.id);
@@ -274,8 +275,8 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
   context.running.Remove(message.id);
   UniqueFd mounts = prepared->jail->TakeMountNamespace();
   prepared->jail.reset();
-  context.factory.Release(prepared->identity_index);
-  context.reaper.Do([&factory = context.factory, network = std::make_shared<NetNamespace>(std::move(prepared->network))] {
+  factory.Release(prepared->identity_index);
+  context.reaper.Do([&factory, network = std::make_shared<NetNamespace>(std::move(prepared->network))] {
     factory.TakeBack(std::move(*network));
   });
   context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));

@@ -61,6 +61,7 @@ struct BuildContext {
   Channel& channel;
   const Root& root;
   JailFactory& factory;
+  JailFactory& other_factory;  // of jails whose filter is not the standard one
   ViewPool& views;
   RunningBuilds& running;
   Reaper& reaper;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/defences.h"
+#include "linux/syscall-filter.h"
 
 namespace cloister {
 namespace {
@@ -28,12 +29,13 @@ Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdent
 }  // namespace
 
 void JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
-                        unsigned int most) {
+                        unsigned int most, bool filtered) {
   root_ = &root;
   names_ = &names;
   identities_ = identities;
   prepare_ = &prepare;
   most_ = most;
+  filtered_ = filtered;
   used_.assign(identities.count, false);
   pthread_t thread;
   if (pthread_create(&thread, nullptr, &JailFactory::Main, this) == 0) pthread_detach(thread);
@@ -96,6 +98,10 @@ void* JailFactory::Main(void* self) {
 void JailFactory::Run() {
   // A jail's mount namespace begins as a copy of this thread's, which stays as small as the launcher's is at its start.
   if (unshare(CLONE_FS | CLONE_NEWNS) != 0) defect_ = Failure::Errno(kCode, "leave-mount-namespace");
+  if (filtered_ && HasDefence(Defence::kSeccomp)) {
+    Result<void> installed = InstallInheritedFilter();
+    if (!installed.ok()) defect_ = installed.failure();
+  }
   std::unique_lock lock(mutex_);
   for (;;) {
     wanted_.wait(lock, [this] { return ShouldMake(); });

@@ -33,8 +33,10 @@ struct PreparedJail {
 class JailFactory {
  public:
   /// Starts the thread; `root`, `names` and `prepare` must outlive it. `most` jails wait at a time, and new ones are begun
-  /// when fewer than half of that are left, or nothing runs.
-  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare, unsigned int most);
+  /// when fewer than half of that are left, or nothing runs. With `filtered` they have the inherited part of the standard
+  /// filter, else none yet.
+  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare, unsigned int most,
+             bool filtered);
 
   /// The next jail; waits for one if need be. Fails with what preparing one failed with.
   Result<PreparedJail> Take();
@@ -59,6 +61,7 @@ class JailFactory {
   const Plan* prepare_ = nullptr;
   Identities identities_;
   unsigned int most_ = 0;
+  bool filtered_ = false;
   std::optional<Failure> defect_;  // why none can be made
 
   std::mutex mutex_;

@@ -71,6 +71,17 @@ JailHost ExamineHost() {
   return host;
 }
 
+/// A quarter of the ids for jails that are made on demand, so that two factories never give the same one.
+std::pair<Identities, Identities> DivideIdentities(const Identities& all) {
+  if (all.strength == Strength::kSingle) return {all, all};
+  Identities first = all;
+  Identities second = all;
+  second.count = all.count / 4;
+  first.count = all.count - second.count;
+  second.first = all.first + first.count;
+  return {first, second};
+}
+
 class Launcher {
  public:
   Launcher(const Identities& identities, Root root)
@@ -84,7 +95,9 @@ class Launcher {
     const Swept swept = Sweep(root_, reaper_);
     names_.Start(swept.prefix + "x", swept.left > 0);
     views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
-    factory_.Start(root_, names_, identities_, prepare_, std::clamp(2 * most_jobs, 4u, 16u));
+    const auto [standard, other] = DivideIdentities(identities_);
+    factory_.Start(root_, names_, standard, prepare_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
+    other_factory_.Start(root_, names_, other, prepare_, /*most=*/0, /*filtered=*/false);
     removals_.Start("remove", 1, 10);
     MessageWriter hello;
     hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
@@ -109,6 +122,7 @@ class Launcher {
   /// Ends all jails and leaves nothing that only these ids may remove, if that does not take long.
   void Clear() {
     factory_.Stop();
+    other_factory_.Stop();
     kill(-1, SIGKILL);
     views_.Stop();
     Empty(root_, /*patience_ms=*/2000);
@@ -149,7 +163,7 @@ class Launcher {
   void Do(Order& order, const LogPipe& log) {
     switch (order.kind) {
       case MessageKind::kBuild:
-        return RunBuild({channel_, root_, factory_, views_, running_, reaper_, names_}, log, first_private_, order);
+        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_}, log, first_private_, order);
       case MessageKind::kCancel:
         return running_.Cancel(order.id);
       case MessageKind::kRestore:
@@ -177,6 +191,7 @@ class Launcher {
   NameSource names_;
   Reaper reaper_;
   JailFactory factory_;
+  JailFactory other_factory_;  // makes none ahead
   ViewPool views_;
   RunningBuilds running_;
   TaskQueue removals_;

@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include <cstring>
 
 #include "core/defences.h"
+#include "linux/syscall-filter.h"
 
 namespace cloister {
 namespace {
@@ -165,6 +167,14 @@ void AddDescriptors(Plan& plan, int log_fd, int first_private_fd) {
   }
 }
 
+/// After all that it refuses, and before the capabilities go, so that it depends on no other defence.
+void AddFilter(Plan& plan, const SeccompSpec& seccomp) {
+  if (!HasDefence(Defence::kSeccomp)) return;
+  const sock_fprog filter = seccomp.is_standard() ? LastFilter() : WholeFilter(seccomp);
+  plan.Add("filter-system-calls", nullptr, SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFilterFlags,
+           plan.KeepArray(std::vector{filter}));
+}
+
 void AddPrivileges(Plan& plan) {
   const __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
   plan.Add("drop-capabilities", nullptr, SYS_capset, plan.KeepArray(std::vector{head}),
@@ -213,6 +223,7 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
   plan.Add("enter-build-directory", build_directory, SYS_chdir, build_directory);
   AddExecution(plan, spec);
   AddDescriptors(plan, log_fd, first_private_fd);
+  AddFilter(plan, spec.seccomp);
   AddPrivileges(plan);
   AddExec(plan, spec);
   return plan;

@@ -53,6 +53,10 @@ std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
     limit.soft = reader.U64();
     limit.hard = reader.U64();
   }
+  const uint8_t profile = reader.U8();
+  if (profile > static_cast<uint8_t>(SeccompProfile::kShell)) return std::nullopt;
+  spec.seccomp.profile = static_cast<SeccompProfile>(profile);
+  spec.seccomp.nested_user_namespaces = reader.U8() != 0;
   if (!IsSafe(spec)) return std::nullopt;
   return spec;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/message.h"
+#include "linux/syscall-filter.h"
 
 namespace cloister {
 
@@ -48,6 +49,7 @@ struct JailSpec {
   uint64_t silence_ms = 0;
   uint64_t log_bytes = 0;
   std::vector<JailLimit> limits;
+  SeccompSpec seccomp;
 };
 
 /// Reads the part of a build's order that is its JailSpec; nothing if it breaks a rule that paths rest on.
