@@ -7,7 +7,7 @@ import { realpath } from "node:fs/promises";
 import { feedPipe } from "./archive-pipe.ts";
 import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessage } from "./binding.ts";
 import { detailsOf, errorOf, type NativeFailure, SandboxError } from "./errors.ts";
-import { jailSpecSchema } from "./jail-spec.ts";
+import { type JailSpec, jailSpecSchema } from "./jail-spec.ts";
 import {
   type BuildOrder,
   type DecodedBuildAnswer,
@@ -60,6 +60,16 @@ export interface RewriteOrder {
   readonly hash?: OutputHash;
 }
 
+export interface BuildOptions {
+  onLog(bytes: Uint8Array): void;
+  readonly signal?: AbortSignal;
+  /**
+   * The spec was made from checked parts, so it goes to the launcher as it is, which looks at what path safety rests on;
+   * only what that refuses is gone through here, to say what is wrong with it.
+   */
+  readonly isChecked?: boolean;
+}
+
 /** Orders fail with LAUNCHER_GONE when the launcher ends before it has answered. */
 export interface Launcher extends AsyncDisposable {
   readonly strength: Strength;
@@ -73,7 +83,7 @@ export interface Launcher extends AsyncDisposable {
    * Runs a build and seals its outputs. Whatever the builder does is an answer, not an error. Throws JAIL_SPEC_INVALID,
    * JAIL_STEP_FAILED (no jail could be prepared), TREE_SYSTEM_CALL (sealing met a full disk, say).
    */
-  build(order: BuildOrder, options: { onLog(bytes: Uint8Array): void; signal?: AbortSignal }): Promise<BuildAnswer>;
+  build(order: BuildOrder, options: BuildOptions): Promise<BuildAnswer>;
   /** Makes a tree in staging from an archive. Throws the NAR_* codes and TREE_*; nothing is left then. */
   restore(
     archive: AsyncIterable<Uint8Array>,
@@ -109,6 +119,17 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
     }
   }
   throw new SandboxError("NO_STRENGTH_AVAILABLE", { reasons });
+}
+
+/** Throws JAIL_SPEC_INVALID. */
+function assertJailSpec(spec: JailSpec): void {
+  const checked = jailSpecSchema.safeParse(spec);
+  if (checked.success) return;
+  const issue = checked.error.issues[0];
+  throw new SandboxError("JAIL_SPEC_INVALID", {
+    path: issue?.path.map(String).join(".") ?? "",
+    reason: issue?.message ?? "",
+  });
 }
 
 interface PendingOrder {
@@ -186,16 +207,8 @@ class RunningLauncher implements Launcher {
     }
   }
 
-  async build(
-    order: BuildOrder,
-    options: { onLog(bytes: Uint8Array): void; signal?: AbortSignal },
-  ): Promise<BuildAnswer> {
-    const checked = jailSpecSchema.safeParse(order.spec);
-    if (!checked.success) {
-      const issue = checked.error.issues[0];
-      const path = issue?.path.map(String).join(".") ?? "";
-      throw new SandboxError("JAIL_SPEC_INVALID", { path, reason: issue?.message ?? "" });
-    }
+  async build(order: BuildOrder, options: BuildOptions): Promise<BuildAnswer> {
+    if (options.isChecked !== true) assertJailSpec(order.spec);
     const id = this.#nextOrder;
     const cancel = () => this.#send(messageKinds.cancel, id, new Uint8Array());
     const answer = this.#order(messageKinds.build, encodeBuildOrder(order), [], options.onLog);
@@ -203,6 +216,9 @@ class RunningLauncher implements Launcher {
     options.signal?.addEventListener("abort", cancel);
     try {
       return decodeBuildAnswer(await answer);
+    } catch (error) {
+      if (error instanceof SandboxError && error.code === "JAIL_SPEC_INVALID") assertJailSpec(order.spec);
+      throw error;
     } finally {
       options.signal?.removeEventListener("abort", cancel);
     }

@@ -79,9 +79,9 @@ export class Registrar implements AsyncDisposable {
     await whenNotBusy(this.#connection, () => {
       accepted.length = 0;
       ids.clear();
-      this.#paths.refresh();
       crashPoint("register:before-commit");
       this.#paths.transaction(() => {
+        this.#paths.refresh(); // here nobody can write between the look and what is checked by it, and it costs no lock
         for (const pending of batch) {
           const order = tryOrReject(pending, () => this.#sortFresh(pending.registration.infos, ids));
           if (order === undefined) continue;

@@ -220,7 +220,9 @@ function prepare(connection: Connection) {
       "insert or ignore into Refs (referrer, reference) values (?, ?)",
     ),
     insertOutput: connection.prepare<[number, string, string]>(
-      "insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)",
+      // Most are known since their derivation was added: those are not written again, in three trees.
+      `insert into DerivationOutputs (drv, id, path) values (?, ?, ?)
+       on conflict (drv, id) do update set path = excluded.path where path <> excluded.path`,
     ),
     deletePath: connection.prepare<[string]>("delete from ValidPaths where path = ?"),
   };

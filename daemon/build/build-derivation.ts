@@ -125,7 +125,11 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   let answer: BuildAnswer | undefined;
   try {
     const order = { ...build.order, moveOutputs: locks !== undefined };
-    const answering = launcher.build(order, { onLog, ...(options.signal && { signal: options.signal }) });
+    const answering = launcher.build(order, {
+      onLog,
+      isChecked: true,
+      ...(options.signal && { signal: options.signal }),
+    });
     // While the launcher works, for the outputs are registered before the record is written again.
     const unrecorded = locks === undefined ? undefined : insertPlanned(store, start);
     crashPoint("build:ordered");

@@ -219,13 +219,15 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     const Napi::Array messages = Napi::Array::New(env);
     bool open = true;
     uint32_t count = 0;
-    while (count < kMostMessagesAtOnce && ReceiveOne(env, messages, count, open)) ++count;
+    // After an answer most often nothing more is there: the loop says if it is, for less than asking the socket costs.
+    bool is_answer = false;
+    while (count < kMostMessagesAtOnce && !is_answer && ReceiveOne(env, messages, count, open, is_answer)) ++count;
     if (count > 0) on_messages_.MakeCallback(Value(), {messages}, context_);
     if (!open) CloseSocket();
   }
 
-  /// False when there is nothing more for now; `open` becomes false at the end.
-  bool ReceiveOne(Napi::Env env, const Napi::Array& messages, uint32_t index, bool& open) {
+  /// False when there is nothing more for now; `open` becomes false at the end, `is_answer` true after an order's last word.
+  bool ReceiveOne(Napi::Env env, const Napi::Array& messages, uint32_t index, bool& open, bool& is_answer) {
     if (!socket_) return false;
     iovec part{buffer_, sizeof buffer_};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)];
@@ -250,7 +252,9 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     open = size >= static_cast<ssize_t>(sizeof head);
     if (!open) return false;
     std::memcpy(&head, buffer_, sizeof head);
-    if (head.kind == static_cast<uint16_t>(MessageKind::kSpawned)) LearnProcess(static_cast<size_t>(size));
+    const MessageKind kind = static_cast<MessageKind>(head.kind);
+    is_answer = kind == MessageKind::kAnswer || kind == MessageKind::kFailure;
+    if (kind == MessageKind::kSpawned) LearnProcess(static_cast<size_t>(size));
 
     Napi::Buffer<uint8_t> body = Napi::Buffer<uint8_t>::New(env, head.body_length);
     if ((head.flags & kBodyInMemory) != 0) {
