@@ -1,4 +1,9 @@
-/** Records of builds, in cloister.sqlite. A record says "sealing" while its outputs are being registered in the other file. */
+/**
+ * Records of builds, in cloister.sqlite. While a build runs, or its outputs are being registered in the other file
+ * ("sealing"), its record is one row of a small table, and in memory too, for the builds are this process's own. When it
+ * has ended it comes among those that can be searched, together with others that end at about the same time: all that it
+ * is found by makes that several times as dear, and nobody waits for it.
+ */
 import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
 import { printHash } from "../derivations/hash.ts";
 import type { PathInfo } from "../derivations/path-info.ts";
@@ -6,35 +11,48 @@ import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath
 import { type Connection, nameDatabaseError } from "./database.ts";
 import { interruptedBuild } from "./errors.ts";
 
+/** How long an ended build waits for others that end, in milliseconds. */
+const gatherMs = 20;
+
+interface Numbered {
+  readonly number: number;
+  readonly record: BuildRecord;
+}
+
 export class BuildRecords {
   readonly #connection: Connection;
   readonly #directory: StoreDirectory;
   readonly #statements;
   /** Made once: making it costs more than a short transaction. */
   readonly #run;
-  /** Done, and not yet said so in the file: a crash loses little, for the next start settles them. */
-  #finished: BuildRecord[] = [];
+  /** By id. */
+  readonly #running = new Map<string, Numbered>();
+  /** Ended, and not yet so in the file: a crash loses little, for the next start settles them. */
+  #ended: Numbered[] = [];
+  #lastNumber: number;
 
   constructor(connection: Connection, directory: StoreDirectory) {
     this.#connection = connection;
     this.#directory = directory;
     this.#statements = prepare(connection);
     this.#run = connection.transaction((write: () => void) => write());
+    this.#lastNumber = this.#statements.lastNumber.get()?.number ?? 0;
   }
 
   /** A record of a new build. Throws STORE_DISK_FULL, STORE_DATABASE_UNUSABLE. */
   insert(record: BuildRecord): void {
-    this.#write(record, record.status, true);
+    if (isRunning(record)) this.#writeRunning(record);
+    else this.#writeEnded([this.#number(record)]);
   }
 
   /** Puts the record in place of what was known of this build. */
   update(record: BuildRecord): void {
-    this.#write(record);
+    this.insert(record);
   }
 
   /** For `commitOutputs`: the record as it is to be once its outputs are registered, under the status "sealing". */
   writeSealing(record: BuildRecord): void {
-    this.#write(record, "sealing");
+    this.#writeRunning({ ...record, status: "sealing" });
   }
 
   /**
@@ -42,48 +60,51 @@ export class BuildRecords {
    * building or sealing, and names the same outputs; this is written with others, off the build's path.
    */
   finish(record: BuildRecord, onFailed: (error: unknown) => void): void {
-    this.#finished.push(record);
-    if (this.#finished.length > 1) return;
-    setImmediate(() => {
+    this.#ended.push(this.#number(record));
+    if (this.#ended.length > 1) return;
+    setTimeout(() => {
       try {
         this.flush();
       } catch (error) {
         onFailed(error);
       }
-    });
+    }, gatherMs);
   }
 
-  /** Writes what is still to be written; whoever reads or closes the file calls it first. */
+  /** Writes what is still to be written; whoever searches or closes the file calls it first. */
   flush(): void {
-    if (this.#finished.length === 0) return;
-    const finished = this.#finished;
-    this.#finished = [];
-    this.#inTransaction(() => {
-      for (const record of finished) this.#statements.finish.run(record.status, JSON.stringify(record), record.id);
-    });
+    if (this.#ended.length === 0) return;
+    const ended = this.#ended;
+    this.#ended = [];
+    this.#writeEnded(ended);
   }
 
   find(id: string): BuildRecord | undefined {
     this.flush();
+    const running = this.#running.get(id);
+    if (running !== undefined) return withoutPlans(running.record);
     const row = this.#statements.find.get(id);
-    return row && readRow(row);
+    return row && readRow(row).record;
   }
 
   /** Of the last build here that made this path. */
   findByOutput(path: StorePath): BuildRecord | undefined {
     this.flush();
-    const row = this.#statements.byOutput.all(path, 1)[0];
-    return row && readRow(row);
+    const row = this.#statements.byOutput.get(path);
+    return row && readRow(row).record;
   }
 
   /** Newest first. `text` is an id, a derivation's or an output's path (full or base name), or a name with or without version. */
   list(query: { readonly text?: string; readonly limit: number }): BuildRecord[] {
     this.flush();
     const { text, limit } = query;
-    if (text === undefined || text === "") return this.#statements.all.all(limit).map(readRow);
+    if (text === undefined || text === "") return this.#newest(() => true, this.#statements.all.all(limit), limit);
     const path = this.#findStorePath(text);
-    if (path !== undefined) return this.#statements.byPath.all(path, path, limit).map(readRow);
-    return this.#statements.byText.all(text, text, `${escapeLike(text)}-%`, limit).map(readRow);
+    if (path !== undefined)
+      return this.#newest(({ drvPath }) => drvPath === path, this.#statements.byPath.all(path, path, limit), limit);
+    const isMeant = ({ id, name }: BuildRecord) =>
+      id === text || name === text || name.toLowerCase().startsWith(`${text.toLowerCase()}-`); // as `like` has it
+    return this.#newest(isMeant, this.#statements.byText.all(text, text, `${escapeLike(text)}-%`, limit), limit);
   }
 
   /**
@@ -92,8 +113,8 @@ export class BuildRecords {
    * with STORE_BUILD_INTERRUPTED. `describe` is undefined for a path that is not valid. Returns the settled records.
    */
   reconcile(describe: (path: StorePath) => BuiltOutput | undefined, nowMs: number): BuildRecord[] {
-    return this.#statements.unsettled.all().map((row) => {
-      const body = JSON.parse(row.body) as BuildRecord; // written by #writeRows alone
+    const settled = this.#statements.running.all().map((row): Numbered => {
+      const body = JSON.parse(row.body) as BuildRecord; // written by #writeRunning alone
       const outputs: Record<string, BuiltOutput> = {};
       for (const [id, { path }] of Object.entries(body.outputs)) {
         const output = describe(path);
@@ -101,31 +122,59 @@ export class BuildRecords {
       }
       const count = Object.keys(outputs).length;
       const isDone = count > 0 && count === Object.keys(body.outputs).length;
-      const settled: BuildRecord = isDone
+      const record: BuildRecord = isDone
         ? { ...body, status: "done", exitStatus: 0, stoppedAtMs: body.stoppedAtMs ?? nowMs, outputs }
         : { ...body, status: "failed", outputs: {}, stoppedAtMs: nowMs, error: interruptedBuild(body.name) };
-      this.#write(settled);
-      return settled;
+      return { number: row.number, record };
     });
+    if (settled.length > 0) this.#writeEnded(settled);
+    return settled.map(({ record }) => record);
   }
 
-  #write(record: BuildRecord, status: BuildRecord["status"] = record.status, isNew = false): void {
-    this.#inTransaction(() => this.#writeRows(record, status, isNew));
+  #writeRunning(record: BuildRecord): void {
+    const numbered = this.#number(record);
+    this.#translating(() => this.#statements.writeRunning.run(numbered.number, JSON.stringify(record)));
+    this.#running.set(record.id, numbered);
   }
 
-  #writeRows(record: BuildRecord, status: BuildRecord["status"], isNew: boolean): void {
-    const { id, drvPath, name, startedAtMs, outputs } = record;
-    this.#statements.write.run(id, drvPath, name, status, startedAtMs, JSON.stringify(record));
-    if (!isNew) this.#statements.clearOutputs.run(id);
-    for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, id);
+  #number(record: BuildRecord): Numbered {
+    return { number: this.#running.get(record.id)?.number ?? this.#nextNumber(), record };
   }
 
-  #inTransaction(write: () => void): void {
+  #writeEnded(ended: readonly Numbered[]): void {
+    this.#translating(() =>
+      this.#run(() => {
+        for (const { number, record } of ended) {
+          const { id, drvPath, name, status, outputs } = record;
+          this.#statements.deleteRunning.run(number);
+          this.#statements.writeEnded.run(number, id, drvPath, name, status, JSON.stringify(record));
+          for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, number);
+        }
+      }),
+    );
+    for (const { record } of ended) this.#running.delete(record.id);
+  }
+
+  #translating(write: () => void): void {
     try {
-      this.#run(write);
+      write();
     } catch (error) {
       throw nameDatabaseError(error, this.#connection.name);
     }
+  }
+
+  #nextNumber(): number {
+    this.#lastNumber += 1;
+    return this.#lastNumber;
+  }
+
+  /** Those of the running ones that are meant, and the ended ones that were found. */
+  #newest(isMeant: (record: BuildRecord) => boolean, rows: readonly EndedRow[], limit: number): BuildRecord[] {
+    const found = rows.map(readRow);
+    for (const running of this.#running.values())
+      if (isMeant(running.record)) found.push({ ...running, record: withoutPlans(running.record) });
+    found.sort((one, other) => other.number - one.number);
+    return found.slice(0, limit).map(({ record }) => record);
   }
 
   #findStorePath(text: string): StorePath | undefined {
@@ -142,14 +191,22 @@ export function describeOutput(info: Pick<PathInfo, "path" | "narHash" | "narSiz
   return { path: info.path, narHash: printHash(info.narHash, "base32"), narSize: Number(info.narSize) };
 }
 
-interface RecordRow {
-  readonly status: BuildRecord["status"];
+function isRunning({ status }: BuildRecord): boolean {
+  return status === "building" || status === "sealing";
+}
+
+/** Outputs that are to be are none yet. */
+function withoutPlans(record: BuildRecord): BuildRecord {
+  return { ...record, outputs: {} };
+}
+
+interface EndedRow {
+  readonly number: number;
   readonly body: string;
 }
 
-function readRow({ status, body }: RecordRow): BuildRecord {
-  const record = JSON.parse(body) as BuildRecord; // written by #writeRows alone
-  return status === "done" ? { ...record, status } : { ...record, status, outputs: {} };
+function readRow({ number, body }: EndedRow): Numbered {
+  return { number, record: JSON.parse(body) as BuildRecord }; // written by #writeEnded alone
 }
 
 function escapeLike(text: string): string {
@@ -157,32 +214,35 @@ function escapeLike(text: string): string {
 }
 
 function prepare(connection: Connection) {
-  const columns = "r.status, r.body";
-  const newest = "order by r.startedAtMs desc, r.id desc limit ?";
+  const columns = "select e.number, e.body from EndedBuilds e";
+  const newest = "order by e.number desc limit";
   return {
-    write: connection.prepare<[string, string, string, string, number, string]>(
-      `insert into BuildRecords (id, drvPath, name, status, startedAtMs, body) values (?, ?, ?, ?, ?, ?)
-       on conflict (id) do update set drvPath = excluded.drvPath, name = excluded.name, status = excluded.status,
-         startedAtMs = excluded.startedAtMs, body = excluded.body`,
+    lastNumber: connection.prepare<[], { readonly number: number | null }>(
+      `select max((select coalesce(max(number), 0) from RunningBuilds),
+                  (select coalesce(max(number), 0) from EndedBuilds)) as number`,
     ),
-    finish: connection.prepare<[string, string, string]>("update BuildRecords set status = ?, body = ? where id = ?"),
-    clearOutputs: connection.prepare<[string]>("delete from BuildRecordOutputs where record = ?"),
-    writeOutput: connection.prepare<[string, string]>("insert into BuildRecordOutputs (path, record) values (?, ?)"),
-    find: connection.prepare<[string], RecordRow>(`select ${columns} from BuildRecords r where r.id = ?`),
-    unsettled: connection.prepare<[], RecordRow>(
-      `select ${columns} from BuildRecords r where r.status in ('building', 'sealing')`,
+    writeRunning: connection.prepare<[number, string]>(
+      "insert into RunningBuilds (number, body) values (?, ?) on conflict (number) do update set body = excluded.body",
     ),
-    all: connection.prepare<[number], RecordRow>(`select ${columns} from BuildRecords r ${newest}`),
-    byOutput: connection.prepare<[string, number], RecordRow>(
-      `select ${columns} from BuildRecordOutputs o join BuildRecords r on r.id = o.record
-       where o.path = ? and r.status = 'done' ${newest}`,
+    deleteRunning: connection.prepare<[number]>("delete from RunningBuilds where number = ?"),
+    running: connection.prepare<[], EndedRow>("select number, body from RunningBuilds order by number"),
+    writeEnded: connection.prepare<[number, string, string, string, string, string]>(
+      "insert into EndedBuilds (number, id, drvPath, name, status, body) values (?, ?, ?, ?, ?, ?)",
     ),
-    byPath: connection.prepare<[string, string, number], RecordRow>(
-      `select ${columns} from BuildRecords r
-       where r.drvPath = ? or (r.status = 'done' and r.id in (select record from BuildRecordOutputs where path = ?)) ${newest}`,
+    writeOutput: connection.prepare<[string, number]>(
+      "insert or ignore into EndedBuildOutputs (path, build) values (?, ?)",
     ),
-    byText: connection.prepare<[string, string, string, number], RecordRow>(
-      `select ${columns} from BuildRecords r where r.id = ? or r.name = ? or r.name like ? escape '\\' ${newest}`,
+    find: connection.prepare<[string], EndedRow>(`${columns} where e.id = ?`),
+    all: connection.prepare<[number], EndedRow>(`${columns} ${newest} ?`),
+    byOutput: connection.prepare<[string], EndedRow>(
+      `${columns} join EndedBuildOutputs o on o.build = e.number where o.path = ? and e.status = 'done' ${newest} 1`,
+    ),
+    byPath: connection.prepare<[string, string, number], EndedRow>(
+      `${columns} where e.drvPath = ?
+         or (e.status = 'done' and e.number in (select build from EndedBuildOutputs where path = ?)) ${newest} ?`,
+    ),
+    byText: connection.prepare<[string, string, string, number], EndedRow>(
+      `${columns} where e.id = ? or e.name = ? or e.name like ? escape '\\' ${newest} ?`,
     ),
   };
 }

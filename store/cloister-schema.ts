@@ -37,4 +37,40 @@ export const cloisterMigrations: readonly string[] = [
     target text not null -- the base name of the store path that the link pointed to
   ) without rowid;
   `,
+
+  // 2: a build that runs is one row at the end of a small table, and comes among the others, with all that they are found
+  // by, when it has ended. Numbers are given in the order of the starts and never again, so they order the records, too.
+  `
+  create table RunningBuilds (
+    number integer primary key not null,
+    body text not null -- JSON; outputs as they are to be
+  );
+  insert into RunningBuilds (number, body)
+    select row_number() over (order by startedAtMs, id), body from BuildRecords where status in ('building', 'sealing');
+
+  create table EndedBuilds (
+    number integer primary key not null,
+    id text unique not null,
+    drvPath text not null,
+    name text not null,
+    status text not null,
+    body text not null -- JSON
+  );
+  insert into EndedBuilds (number, id, drvPath, name, status, body)
+    select (select count(*) from RunningBuilds) + row_number() over (order by startedAtMs, id), id, drvPath, name, status, body
+    from BuildRecords where status not in ('building', 'sealing');
+  create index EndedBuildsByDerivation on EndedBuilds(drvPath);
+  create index EndedBuildsByName on EndedBuilds(name);
+
+  create table EndedBuildOutputs (
+    path text not null,
+    build integer not null references EndedBuilds(number),
+    primary key (path, build)
+  ) without rowid;
+  insert into EndedBuildOutputs (path, build)
+    select o.path, e.number from BuildRecordOutputs o join EndedBuilds e on e.id = o.record;
+
+  drop table BuildRecordOutputs;
+  drop table BuildRecords;
+  `,
 ];

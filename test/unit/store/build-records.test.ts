@@ -1,9 +1,16 @@
 /** What can be asked of past builds, and what a start makes of those that were cut off. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
 import { expect, test } from "vitest";
 import { bytes } from "../../../derivations/bytes.ts";
 import { type Hash, printHash } from "../../../derivations/hash.ts";
-import { parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
+import { parseStoreDirectory, parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
 import { addText } from "../../../store/add.ts";
+import { BuildRecords } from "../../../store/build-records.ts";
+import { cloisterMigrations } from "../../../store/cloister-schema.ts";
+import { openDatabases } from "../../../store/database.ts";
 import { buildRecord, someDrv } from "../../support/build-records.ts";
 import { temporaryStore } from "../../support/temporary-store.ts";
 
@@ -34,6 +41,56 @@ test("records are found by id, derivation, output and name, newest first", async
     buildRecord("aaa-1", { startedAtMs: 1, status: "done", outputs: { out: output } }),
   );
   expect(records.find("none")).toBeUndefined();
+});
+
+test("a build that runs is found like the others, and its outputs are none yet", async () => {
+  await using temporary = await temporaryStore();
+  const { records } = temporary.store;
+  records.insert(buildRecord("ended", { status: "done", outputs: { out: output } }));
+  records.insert(buildRecord("running", { outputs: { out: output } }));
+  for (const text of [undefined, "some", "some-1.0", someDrv])
+    expect(records.list({ limit: 2, ...(text !== undefined && { text }) })).toMatchObject([
+      { id: "running", status: "building", outputs: {} },
+      { id: "ended", status: "done" },
+    ]);
+  expect(records.list({ text: out, limit: 2 })).toMatchObject([{ id: "ended" }]);
+  expect(records.list({ limit: 1 })).toMatchObject([{ id: "running" }]);
+  records.update(buildRecord("running", { status: "cancelled" }));
+  expect(records.list({ limit: 2 })).toMatchObject([{ id: "running", status: "cancelled" }, { id: "ended" }]);
+});
+
+test("records of the first schema are kept, those of builds that were cut off as well", () => {
+  const directory = mkdtempSync(join(tmpdir(), "cloister-records-"));
+  try {
+    const old = new Database(join(directory, "cloister.sqlite"));
+    old.exec(cloisterMigrations[0] as string);
+    old.pragma("user_version = 1");
+    const insert = old.prepare("insert into BuildRecords values (?, ?, 'some-1.0', ?, ?, ?)");
+    for (const [id, status, startedAtMs] of [
+      ["later", "done", 3],
+      ["cut-off", "building", 2],
+      ["first", "failed", 1],
+    ] as const) {
+      const record = buildRecord(id, { status, startedAtMs, outputs: status === "done" ? { out: output } : {} });
+      insert.run(id, someDrv, status, startedAtMs, JSON.stringify(record));
+    }
+    old.exec(`insert into BuildRecordOutputs values ('${out}', 'later')`);
+    old.close();
+
+    using databases = openDatabases(directory);
+    const records = new BuildRecords(databases.own, parseStoreDirectory("/cloister/store"));
+    records.reconcile(() => undefined, 5000);
+    records.insert(buildRecord("new", { status: "done" }));
+    expect(records.list({ limit: 10 }).map(({ id, status }) => [id, status])).toEqual([
+      ["new", "done"],
+      ["later", "done"],
+      ["first", "failed"],
+      ["cut-off", "failed"],
+    ]);
+    expect(records.findByOutput(out)?.id).toBe("later");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("after a start, a build that was sealing is done if its outputs are valid, and every other one has failed", async () => {
