@@ -32,12 +32,8 @@ export interface PosixFunctions {
   waitReadable(fd: number): Promise<void>;
 }
 
-/** A packet from the launcher. */
-export interface NativeMessage {
-  readonly kind: number;
-  readonly order: number;
-  readonly body: Uint8Array;
-}
+/** Packets from the launcher, each as three items in a row: its kind, the number of its order, its body. */
+export type NativeMessages = readonly (number | Uint8Array)[];
 
 /** The launcher, started, and the socket to it. */
 export interface NativeChannel {
@@ -55,7 +51,7 @@ export interface ChannelFunctions {
   LauncherChannel: new (
     executable: string,
     args: readonly string[],
-    onMessages: (messages: readonly NativeMessage[]) => void,
+    onMessages: (messages: NativeMessages) => void,
     onEnd: () => void,
   ) => NativeChannel;
   /** The read and the write end of a pipe that holds 1 MiB if the system allows it. */

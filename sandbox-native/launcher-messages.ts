@@ -92,9 +92,12 @@ export type BuiltOutput =
     }
   | ({ readonly name: string; readonly kind: "sealed" } & SealedOutput);
 
-/** Writes a body, into one buffer that grows: an order has thousands of small parts. */
+/**
+ * Writes a body, into one buffer that grows: an order has thousands of small parts. What `finish` returns holds until the
+ * next writer is made, for most of them share one buffer: it is sent at once.
+ */
 export class MessageWriter {
-  #buffer = Buffer.allocUnsafe(4096);
+  #buffer: Buffer = sharedBuffer;
   #length = 0;
 
   u8(value: number): this {
@@ -108,8 +111,9 @@ export class MessageWriter {
     return this;
   }
   u64(value: bigint | number): this {
+    if (typeof value === "number") return this.u32(value % 2 ** 32).u32(Math.floor(value / 2 ** 32));
     this.#reserve(8);
-    this.#length = this.#buffer.writeBigUInt64LE(BigInt(value), this.#length);
+    this.#length = this.#buffer.writeBigUInt64LE(value, this.#length);
     return this;
   }
   bytes(value: Uint8Array | string): this {
@@ -131,7 +135,9 @@ export class MessageWriter {
     return this;
   }
   texts(items: readonly (Uint8Array | string)[]): this {
-    return this.list(items, (item) => this.bytes(item));
+    this.u32(items.length);
+    for (const item of items) this.bytes(item);
+    return this;
   }
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
@@ -150,7 +156,7 @@ export class MessageReader {
   #offset = 0;
 
   constructor(body: Uint8Array) {
-    this.#body = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#body = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   }
   u8(): number {
     return this.#body.readUInt8(this.#advance(1));
@@ -162,7 +168,8 @@ export class MessageReader {
     return this.#body.readBigUInt64LE(this.#advance(8));
   }
   count(): number {
-    return Number(this.u64());
+    const low = this.u32();
+    return low + this.u32() * 2 ** 32;
   }
   bytes(): Uint8Array {
     const length = this.u32();
@@ -170,14 +177,28 @@ export class MessageReader {
     return this.#body.subarray(start, start + length);
   }
   text(): string {
-    return Buffer.from(this.bytes()).toString();
+    const length = this.u32();
+    if (length === 0) return "";
+    const start = this.#advance(length);
+    return this.#body.toString("utf8", start, start + length);
   }
   /** All that was not read yet. */
   rest(): Uint8Array {
     return this.#body.subarray(this.#offset);
   }
   list<Item>(read: () => Item): Item[] {
-    return Array.from({ length: this.u32() }, read);
+    const items: Item[] = [];
+    for (let left = this.u32(); left > 0; --left) items.push(read());
+    return items;
+  }
+  /** Passes over a list of texts with a number each, and returns what reads it when it is wanted. */
+  deferNumbers(): () => Record<string, number> {
+    const start = this.#offset;
+    for (let left = this.u32(); left > 0; --left) this.#advance(this.u32() + 8);
+    return () => {
+      const reader = new MessageReader(this.#body.subarray(start));
+      return Object.fromEntries(reader.list((): [string, number] => [reader.text(), reader.count()]));
+    };
   }
   #advance(length: number): number {
     const start = this.#offset;
@@ -185,6 +206,9 @@ export class MessageReader {
     return start;
   }
 }
+
+/** Longer than the order of a build with a hundred inputs. */
+const sharedBuffer = Buffer.allocUnsafeSlow(32 * 1024);
 
 export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   const { spec } = order;
@@ -260,18 +284,25 @@ export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
     writtenBytes: reader.count(),
   };
   const isMoved = reader.u8() !== 0;
-  const timings = reader.list((): [string, number] => [reader.text(), reader.count()]);
+  const readTimings = reader.deferNumbers();
   const outputs = reader.list(() => readOutput(reader));
-  return { ending, uid, view, resources, outputs, isMoved, timingsMicroseconds: Object.fromEntries(timings) };
+  return {
+    ...{ ending, uid, view, resources, outputs, isMoved },
+    get timingsMicroseconds() {
+      return readTimings();
+    },
+  };
 }
 
 function readEnding(reader: MessageReader): Ending {
   const kind = reader.u8();
   const value = reader.u32();
+  if (kind === 0) {
+    passOverCall(reader);
+    return { kind: "exited", code: value };
+  }
   const call = readCall(reader);
   switch (kind) {
-    case 0:
-      return { kind: "exited", code: value };
     case 1:
       return { kind: "signalled", signal: value };
     case 2:
@@ -287,6 +318,12 @@ function readEnding(reader: MessageReader): Ending {
     default:
       return { kind: "exec-failed", ...call };
   }
+}
+
+function passOverCall(reader: MessageReader): void {
+  reader.text();
+  reader.u32();
+  reader.text();
 }
 
 function readCall(reader: MessageReader): FailedCall {

@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { feedPipe } from "./archive-pipe.ts";
-import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessage } from "./binding.ts";
+import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessages } from "./binding.ts";
 import { detailsOf, errorOf, type NativeFailure, SandboxError } from "./errors.ts";
 import { type JailSpec, jailSpecSchema } from "./jail-spec.ts";
 import {
@@ -24,6 +24,7 @@ import {
   strengths,
   writeOutputHash,
 } from "./launcher-messages.ts";
+import type { StopSignal } from "./stop-signal.ts";
 
 export type { BuildOrder, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
 export type BuildAnswer = DecodedBuildAnswer;
@@ -62,7 +63,7 @@ export interface RewriteOrder {
 
 export interface BuildOptions {
   onLog(bytes: Uint8Array): void;
-  readonly signal?: AbortSignal;
+  readonly signal?: StopSignal;
   /**
    * The spec was made from checked parts, so it goes to the launcher as it is, which looks at what path safety rests on;
    * only what that refuses is gone through here, to say what is wrong with it.
@@ -308,28 +309,28 @@ class RunningLauncher implements Launcher {
     this.#channel.send(kind, id, body, descriptors);
   }
 
-  #take(messages: readonly NativeMessage[]): void {
-    for (const message of messages) {
-      if (message.kind === messageKinds.spawned) {
-        this.pid = new MessageReader(message.body).u32();
-        this.#spawned.resolve();
-        this.#restIfIdle();
-        continue;
-      }
-      const pending = this.#pending.get(message.order);
-      if (pending === undefined) continue; // a log that came after its build's failure
-      if (message.kind === messageKinds.log) {
-        tell(pending, message.body);
-        continue;
-      }
-      this.#pending.delete(message.order);
+  #take(messages: NativeMessages): void {
+    for (let index = 0; index < messages.length; index += 3)
+      this.#takeOne(messages[index] as number, messages[index + 1] as number, messages[index + 2] as Uint8Array);
+  }
+
+  #takeOne(kind: number, order: number, body: Uint8Array): void {
+    if (kind === messageKinds.spawned) {
+      this.pid = new MessageReader(body).u32();
+      this.#spawned.resolve();
       this.#restIfIdle();
-      if (message.kind === messageKinds.failure) {
-        pending.reject(this.#errorOf(decodeFailure(message.body)));
-      } else {
-        pending.resolve(message.body);
-      }
+      return;
     }
+    const pending = this.#pending.get(order);
+    if (pending === undefined) return; // a log that came after its build's failure
+    if (kind === messageKinds.log) {
+      tell(pending, body);
+      return;
+    }
+    this.#pending.delete(order);
+    this.#restIfIdle();
+    if (kind === messageKinds.failure) pending.reject(this.#errorOf(decodeFailure(body)));
+    else pending.resolve(body);
   }
 
   /** With nothing to wait for, Node's loop does not go on for the launcher alone. */

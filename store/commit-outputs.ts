@@ -44,7 +44,7 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
   let inStaging = built.inPlace ? [] : outputs.map((output) => output.stagingName);
   let inStore: StorePath[] = built.inPlace ? paths : [];
   try {
-    await store.whenBelieved(paths);
+    if (store.doubtedPaths > 0) await store.whenBelieved(paths);
     using _locks = built.inPlace ? undefined : await store.locks.acquire(paths);
     const fresh = outputs.filter((output) => !store.graph.has(output.info.path));
     const registeredAtSeconds = store.nowSeconds();
@@ -56,9 +56,12 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     const stale = outputs.filter((output) => !fresh.includes(output)).map((output) => output.stagingName);
     inStore = fresh.map((output) => output.info.path);
     const moving = moves.length > 0 ? store.writer.move(moves, stale.length === 0 ? releaseViews : []) : undefined;
-    const record = finishedRecord(store, built);
-    await writeSealing(store, built.inPlace ? undefined : record, moving);
-    await moving;
+    if (!built.inPlace) {
+      await writeSealing(store, finishedRecord(store, built), moving);
+      await moving;
+    } else {
+      crashPoint("commit:sealing");
+    }
     inStaging = stale;
     crashPoint("commit:moved");
 
@@ -67,7 +70,8 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
     inStore = [];
     crashPoint("commit:registered");
     const toRelease = stale.length > 0 || moves.length === 0 ? releaseViews : [];
-    await finish(store, record, stale, toRelease);
+    const left = finish(store, finishedRecord(store, built), stale, toRelease);
+    if (left !== undefined) await left;
   } catch (error) {
     if (inStore.length > 0) await store.writer.remove(inStore);
     if (inStaging.length > 0 || releaseViews.length > 0) await store.writer.discard(inStaging, releaseViews);
@@ -79,13 +83,9 @@ export async function commitOutputs(store: Store, built: BuiltOutputs): Promise<
  * While the launcher moves: the record has to be there before the paths are registered, not before they are moved, for a
  * path without a row is garbage that the next collection takes.
  */
-async function writeSealing(
-  store: Store,
-  record: BuildRecord | undefined,
-  moving: Promise<void> | undefined,
-): Promise<void> {
+async function writeSealing(store: Store, record: BuildRecord, moving: Promise<void> | undefined): Promise<void> {
   try {
-    if (record !== undefined) store.records.writeSealing(record);
+    store.records.writeSealing(record);
     crashPoint("commit:sealing");
   } catch (error) {
     await moving?.catch(() => {}); // this error is the one to tell; what was moved is taken away again
@@ -93,21 +93,18 @@ async function writeSealing(
   }
 }
 
-/** The outputs are valid: what goes wrong from here on is made known, and undoes nothing. */
-async function finish(
+/** The outputs are valid: what goes wrong from here on is made known, and undoes nothing. What it returns never rejects. */
+function finish(
   store: Store,
   record: BuildRecord,
   stale: readonly string[],
   releaseViews: readonly string[],
-): Promise<void> {
+): Promise<void> | undefined {
   const onFailed = (error: unknown) => store.notify({ kind: "commit-unfinished", recordId: record.id, error });
-  try {
-    store.records.finish(record, onFailed);
-    crashPoint("commit:done");
-    if (stale.length > 0 || releaseViews.length > 0) await store.writer.discard(stale, releaseViews);
-  } catch (error) {
-    onFailed(error);
-  }
+  store.records.finish(record, onFailed);
+  crashPoint("commit:done");
+  if (stale.length === 0 && releaseViews.length === 0) return undefined;
+  return store.writer.discard(stale, releaseViews).catch(onFailed);
 }
 
 /**

@@ -15,21 +15,31 @@ export class Leases {
    */
   hold(owner: string, paths: Iterable<StorePath>): Disposable {
     const held = [...paths];
-    const counts = this.#byOwner.get(owner) ?? new Map<StorePath, number>();
-    if (held.length > 0) this.#byOwner.set(owner, counts);
-    for (const path of held) {
-      counts.set(path, (counts.get(path) ?? 0) + 1);
-      this.#holders.set(path, (this.#holders.get(path) ?? 0) + 1);
-      for (const watcher of this.#watchers) watcher(path);
-    }
-    let isHeld = true;
+    let isHeld = this.take(owner, held);
+    const counts = this.#byOwner.get(owner);
     return {
       [Symbol.dispose]: () => {
-        if (!isHeld || this.#byOwner.get(owner) !== counts) return; // given back already, or all of the owner's was
+        if (!isHeld || counts === undefined || this.#byOwner.get(owner) !== counts) return; // all of the owner's was given back
         isHeld = false;
         for (const path of held) this.#giveBack(owner, counts, path);
       },
     };
+  }
+
+  /** As `hold`, for who gives back all that the owner holds at once. False if there was nothing to hold. */
+  take(owner: string, paths: readonly StorePath[]): boolean {
+    if (paths.length === 0) return false;
+    let counts = this.#byOwner.get(owner);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#byOwner.set(owner, counts);
+    }
+    for (const path of paths) {
+      counts.set(path, (counts.get(path) ?? 0) + 1);
+      this.#holders.set(path, (this.#holders.get(path) ?? 0) + 1);
+      if (this.#watchers.size > 0) for (const watcher of this.#watchers) watcher(path);
+    }
+    return true;
   }
 
   /** Gives back all that the owner holds. */

@@ -9,6 +9,7 @@ import type { Derivation } from "../../derivations/derivation.ts";
 import { CloisterError } from "../../derivations/error.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import type { StopSignal } from "../../sandbox-native/stop-signal.ts";
 import { commitOutputs } from "../../store/commit-outputs.ts";
 import { crashPoint } from "../../store/crash-points.ts";
 import type { BuildEvent } from "../api/events.ts";
@@ -18,11 +19,11 @@ import type { BuildContext, Subject } from "./context.ts";
 import { checkDeterminism } from "./determinism-check.ts";
 import { endingError } from "./ending.ts";
 import { BuildError } from "./errors.ts";
-import { findInputClosure, makeBuildable } from "./inputs.ts";
+import { findInputClosure, needsResolving, resolve } from "./inputs.ts";
 import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-for.ts";
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
-import { makePlannedRecord, makeRecord, makeRecordId, type RecordEnd, type RecordStart } from "./record.ts";
+import { endRecord, makeRecord, makeRecordId, type RecordEnd, type RecordStart, withPlannedOutputs } from "./record.ts";
 import { areUnchecked, checkReferences } from "./reference-checks.ts";
 import type { SettleContext, SettledOutput } from "./settled-output.ts";
 
@@ -31,12 +32,12 @@ export interface BuildDerivationOptions extends PrepareOptions {
   readonly mode: "normal" | "check";
   /** Who asked first. */
   readonly caller?: Pick<Caller, "uid">;
-  readonly signal?: AbortSignal;
+  readonly signal?: StopSignal;
   readonly onEvent: (event: BuildEvent & { kind: "build-started" | "build-log" }) => void;
   /** Called when the builder has succeeded: what is left to do needs no jail, and another build may have its slot. */
   readonly onJailFree?: () => void;
   /** Called with paths before they are made, on whoever's behalf it is that the build runs. */
-  readonly hold: (paths: Iterable<StorePath>) => void;
+  readonly hold: (paths: readonly StorePath[]) => void;
   /** Under which what is added on the way is held. */
   readonly leaseOwner: string;
 }
@@ -61,8 +62,12 @@ export async function buildDerivation(
   const subject: Subject = { drvPath: printStorePath(store.directory, drvPath), name: derivation.name };
   try {
     if (options.signal?.aborted) throw new BuildError("BUILD_CANCELLED", subject);
-    const buildable = await makeBuildable(context, subject, { drvPath, derivation }, options.leaseOwner);
-    const valid = findValidOutputs(store, drvPath, derivation) ?? (await adoptOutputs(store, drvPath, buildable));
+    const asked = { drvPath, derivation };
+    const buildable = needsResolving(context, derivation)
+      ? await resolve(context, subject, asked, options.leaseOwner)
+      : asked;
+    let valid = findValidOutputs(store, drvPath, derivation);
+    if (buildable.drvPath !== drvPath) valid ??= await adoptOutputs(store, drvPath, buildable);
     if (valid !== undefined && options.mode === "normal")
       return { result: { drvPath, status: "already-valid", outputs: valid }, lastLogLines: [] };
 
@@ -108,8 +113,13 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     crashPoint("build:logged");
     options.onEvent({ kind: "build-log", drvPath, name, bytes });
   };
+  let running: BuildRecord | undefined;
+  const runningRecord = () => {
+    running ??= makeRecord(start);
+    return running;
+  };
   const recordOf = (status: BuildRecord["status"], end: Omit<RecordEnd, "answer" | "logFile"> = {}) =>
-    makeRecord(start, status, { ...end, answer, logFile: log.file });
+    endRecord(runningRecord(), status, { ...end, answer, logFile: log.file });
   const resultOf = (result: Pick<BuildResult, "status" | "outputs" | "error">): BuildResult => ({
     ...{ drvPath, recordId, wallMs: performance.now() - startedAt },
     ...result,
@@ -120,7 +130,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   // With the locks, the record is written at once (below). Of the others only one that lasts can be asked about while it
   // runs, or be cut off: the rest save themselves this write.
   const stillRunning =
-    locks === undefined ? setTimeout(() => store.records.insert(recordOf("building")), recordAfterMs) : undefined;
+    locks === undefined ? setTimeout(() => store.records.insert(runningRecord()), recordAfterMs) : undefined;
   const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
   let answer: BuildAnswer | undefined;
   try {
@@ -131,7 +141,8 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
       ...(options.signal && { signal: options.signal }),
     });
     // While the launcher works, for the outputs are registered before the record is written again.
-    const unrecorded = locks === undefined ? undefined : insertPlanned(store, start);
+    const unrecorded =
+      locks === undefined ? undefined : insertPlanned(store, withPlannedOutputs(runningRecord(), build));
     crashPoint("build:ordered");
     answer = await answering;
     crashPoint("build:answered");
@@ -149,19 +160,18 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     const outputs = await settleOutputs(settleContext, build, answer);
     checkReferences(settleContext, build, outputs);
     crashPoint("build:settled");
-    const record = recordOf("done", { outputs });
     if (options.mode === "check") {
       await checkDeterminism(settleContext, run.firsts, outputs);
-      store.records.insert(record);
+      store.records.insert(recordOf("done", { outputs }));
     } else {
-      options.hold(outputs.map(({ info }) => info.path));
-      await commit(context, run, { record, outputs, leftovers, inPlace: answer.isMoved });
+      if (!answer.isMoved) options.hold(outputs.map(({ info }) => info.path)); // else they are since they were locked
+      await commit(context, run, { record: recordOf("done"), outputs, leftovers, inPlace: answer.isMoved });
     }
-    await discard(context, leftovers);
+    if (hasLeft(leftovers)) await discard(context, leftovers);
     return { result: resultOf({ status: "built", outputs: pathsOf(outputs) }), lastLogLines: [] };
   } catch (error) {
     clearTimeout(stillRunning);
-    await discard(context, leftovers);
+    if (hasLeft(leftovers)) await discard(context, leftovers);
     if (!(error instanceof CloisterError)) throw error;
     const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
     store.records.update(recordOf(status, { error: error.toData() }));
@@ -175,9 +185,9 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
 const recordAfterMs = 200;
 
 /** What went wrong is told when the build has ended: until then it must be waited for in any case. */
-function insertPlanned(store: BuildContext["store"], start: RecordStart): unknown {
+function insertPlanned(store: BuildContext["store"], record: BuildRecord): unknown {
   try {
-    store.records.insert(makePlannedRecord(start));
+    store.records.insert(record);
     return undefined;
   } catch (error) {
     return error;
@@ -244,9 +254,12 @@ async function commit({ store }: BuildContext, { drvPath, build }: Run, made: Ma
   if (build.drvPath !== drvPath) await noteOutputs(store, drvPath, pathsOf(outputs));
 }
 
+function hasLeft({ staged, view, inStore }: Leftovers): boolean {
+  return staged.size > 0 || view !== undefined || inStore.length > 0;
+}
+
 /** Removes what a build has left, such as an output before it was rewritten, and gives its view back. */
 async function discard({ launcher }: BuildContext, { staged, view, inStore }: Leftovers): Promise<void> {
-  if (staged.size === 0 && view === undefined && inStore.length === 0) return;
   try {
     if (inStore.length > 0) await launcher.remove(inStore);
     if (staged.size === 0 && view === undefined) return;

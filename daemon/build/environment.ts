@@ -2,6 +2,7 @@
  * What a builder finds in its environment and in its build directory. Nothing of the daemon's own environment is
  * inherited. Source: Nix manual, "Builder Execution"; Nix libstore/unix/build/derivation-builder.cc.
  */
+import { Buffer } from "node:buffer";
 import { encodeBase32 } from "../../derivations/base32.ts";
 import { bytes } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
@@ -73,6 +74,24 @@ const logAndTerminal: readonly (readonly [string, Uint8Array])[] = [
   ["NIX_LOG_FD", bytes("2")],
   ["TERM", bytes("xterm-256color")],
 ];
+
+/** As execve wants them: `NAME=VALUE`. */
+export function printEnvironment(environment: ReadonlyMap<string, Uint8Array>): Uint8Array[] {
+  return Array.from(environment, ([name, value]) => usualEntries.get(value) ?? printVariable(name, value));
+}
+
+function printVariable(name: string, value: Uint8Array): Uint8Array {
+  const start = bytes(`${name}=`);
+  const entry = Buffer.allocUnsafe(start.length + value.length);
+  entry.set(start);
+  entry.set(value, start.length);
+  return entry;
+}
+
+/** By the value, which no other variable has: most of what a builder gets is the same for all. */
+const usualEntries: ReadonlyMap<Uint8Array, Uint8Array> = new Map(
+  [...pathNotSet, ...places, ...logAndTerminal].map(([name, value]) => [value, printVariable(name, value)]),
+);
 
 function addVariables(options: EnvironmentOptions, environment: Map<string, Uint8Array>, files: BuildFile[]): void {
   const { derivation, attributes, replacements } = options;

@@ -28,18 +28,16 @@ interface UsedOutput {
 }
 
 /**
- * The derivation to build: the same one, or the resolved one, whose .drv is added to the store.
+ * The derivation to build in place of one that `needsResolving`; its .drv is added to the store.
  * Throws BUILD_INPUT_MISSING.
  */
-export async function makeBuildable(
+export async function resolve(
   context: BuildContext,
   subject: Subject,
   buildable: Buildable,
   leaseOwner: string,
 ): Promise<Buildable> {
   const { drvPath, derivation } = buildable;
-  if (derivation.inputDerivations.size === 0 || !needsResolving(context, derivation)) return buildable;
-
   const { directory } = context.store;
   const resolved = resolveDerivation(directory, derivation, findUsedOutputs(context, subject, derivation));
   const contents = printDerivation(directory, resolved);
@@ -111,7 +109,8 @@ function findUsedOutputs(context: BuildContext, subject: Subject, derivation: De
 }
 
 /** Whether the derivation's outputs are known only once it is resolved, or it has placeholders for those of its inputs. */
-function needsResolving(context: BuildContext, derivation: Derivation): boolean {
+export function needsResolving(context: BuildContext, derivation: Derivation): boolean {
+  if (derivation.inputDerivations.size === 0) return false;
   for (const output of derivation.outputs.values())
     if (output.kind === "floating" || output.kind === "deferred") return true;
   for (const [drvPath, outputIds] of derivation.inputDerivations) {

@@ -1,6 +1,5 @@
 /** From a derivation to the order that the launcher gets: what the jail holds, and what is to be made of what comes out. */
-import { Buffer } from "node:buffer";
-import { bytes, text } from "../../derivations/bytes.ts";
+import { text } from "../../derivations/bytes.ts";
 import { outputPathOf } from "../../derivations/derivation.ts";
 import type { FloatingOutput, Output } from "../../derivations/output.ts";
 import { makePlaceholder, makeScratchPath, makeScratchPathFor } from "../../derivations/placeholder.ts";
@@ -8,7 +7,7 @@ import { hashPartOf, parseFullStorePath, printStorePath, type StorePath } from "
 import type { BuildOrder } from "../../sandbox-native/launcher.ts";
 import { type BuildAttributes, readAttributes } from "./attributes.ts";
 import { type BuildContext, type Subject, supportedSystems } from "./context.ts";
-import { buildDirectoryInside, makeSurroundings } from "./environment.ts";
+import { buildDirectoryInside, makeSurroundings, printEnvironment } from "./environment.ts";
 import { BuildError } from "./errors.ts";
 import { type Buildable, findInputClosure } from "./inputs.ts";
 import { makeGraphFiles, makeGraphObjects } from "./references-graph.ts";
@@ -87,7 +86,7 @@ export function prepareBuild(
       builder,
       argv0: builder.subarray(builder.lastIndexOf(slash) + 1),
       args,
-      environment: Array.from(environment, ([name, value]) => Buffer.concat([bytes(`${name}=`), value])),
+      environment: printEnvironment(environment),
       buildDirectory: { inside: buildDirectoryInside, ...settings.buildDirectory },
       files: [...files, ...graphFiles],
       uid: 1000,

@@ -52,7 +52,6 @@ export async function adoptOutputs(
   drvPath: StorePath,
   resolved: Buildable,
 ): Promise<Record<string, StorePath> | undefined> {
-  if (resolved.drvPath === drvPath) return undefined;
   const outputs = findValidOutputs(store, resolved.drvPath, resolved.derivation);
   if (outputs !== undefined) await noteOutputs(store, drvPath, outputs);
   return outputs;

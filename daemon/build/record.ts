@@ -45,30 +45,41 @@ export interface RecordEnd {
   readonly logFile?: string | undefined;
 }
 
-/** The record of a build that has been ordered. It names its outputs, by which it is settled if the daemon dies. */
-export function makePlannedRecord(start: RecordStart): BuildRecord {
-  const outputs: Record<string, BuiltOutput> = {};
-  for (const { id, finalPath } of start.build.outputs)
-    if (finalPath !== undefined) outputs[id] = { path: finalPath, narHash: "", narSize: 0 };
-  return { ...makeRecord(start, "building", {}), outputs };
-}
-
-export function makeRecord(start: RecordStart, status: BuildRecord["status"], end: RecordEnd): BuildRecord {
+/** The record of a build that runs. */
+export function makeRecord(start: RecordStart): BuildRecord {
   const { build } = start;
-  const { ending } = end.answer ?? {};
   return {
     id: start.id,
     drvPath: start.drvPath,
     name: build.derivation.name,
     ...(start.user && { user: { uid: start.user.uid } }),
-    status,
+    status: "building",
     startedAtMs: start.startedAtMs,
-    ...(status !== "building" && { stoppedAtMs: Date.now() }),
     command: [text(build.order.spec.builder), ...build.order.spec.args.map(text)],
     environment: Object.fromEntries(Array.from(build.environment, ([name, value]) => [name, text(value)])),
     inputs: build.inputs,
     ...(build.world !== undefined && { world: build.world }),
     strength: start.strength,
+    outputs: {},
+    resources: noResources,
+  };
+}
+
+/** The record of a build that has been ordered names its outputs, by which it is settled if the daemon dies. */
+export function withPlannedOutputs(record: BuildRecord, build: PreparedBuild): BuildRecord {
+  const outputs: Record<string, BuiltOutput> = {};
+  for (const { id, finalPath } of build.outputs)
+    if (finalPath !== undefined) outputs[id] = { path: finalPath, narHash: "", narSize: 0 };
+  return { ...record, outputs };
+}
+
+/** The record of a build that has ended. */
+export function endRecord(record: BuildRecord, status: BuildRecord["status"], end: RecordEnd): BuildRecord {
+  const { ending } = end.answer ?? {};
+  return {
+    ...record,
+    status,
+    stoppedAtMs: Date.now(),
     ...(ending?.kind === "exited" && { exitStatus: ending.code }),
     ...(ending?.kind === "signalled" && { signal: ending.signal }),
     ...(end.error && { error: withoutBigints(end.error) }),

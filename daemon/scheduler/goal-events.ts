@@ -37,14 +37,20 @@ export class GoalEvents {
     }
   }
 
-  /** Resolves when the listener has been told of all that was before it came. */
-  async join(listener: Listener): Promise<void> {
+  /** Resolves when the listener has been told of all that was before it came; undefined if it has been already. */
+  join(listener: Listener): Promise<void> | undefined {
     if (this.#started !== undefined) listener(this.#started);
-    if (this.#logBytes <= keptBytes) {
-      for (const event of this.#log) listener(event);
-      this.#listeners.set(listener, undefined);
-      return;
-    }
+    if (this.#logBytes > keptBytes) return this.#catchUp(listener);
+    for (const event of this.#log) listener(event);
+    this.#listeners.set(listener, undefined);
+    return undefined;
+  }
+
+  leave(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  async #catchUp(listener: Listener): Promise<void> {
     const queue: BuildEvent[] = [];
     this.#listeners.set(listener, queue);
     try {
@@ -55,10 +61,6 @@ export class GoalEvents {
         this.#listeners.set(listener, undefined);
       }
     }
-  }
-
-  leave(listener: Listener): void {
-    this.#listeners.delete(listener);
   }
 
   async #replay(listener: Listener, byteCount: number): Promise<void> {

@@ -102,7 +102,8 @@ class Planner {
 
   async planOpaque(path: StorePath): Promise<PlannedTarget> {
     const { store } = this.#context;
-    await this.#holdAndBelieve([path]);
+    const doubt = this.#holdAndDoubt([path]);
+    if (doubt !== undefined) await doubt;
     if (!store.graph.has(path))
       throw new BuildError("BUILD_TARGET_NOT_VALID", { path: printStorePath(store.directory, path) });
     this.alreadyValid += 1;
@@ -114,7 +115,8 @@ class Planner {
     wanted: "all" | readonly string[],
     mode: "normal" | "check",
   ): Promise<PlannedTarget> {
-    await this.#holdAndBelieve([drvPath]); // and by it all that its inputs were made from
+    const doubt = this.#holdAndDoubt([drvPath]); // and by it all that its inputs were made from
+    if (doubt !== undefined) await doubt;
     const derivation = this.#context.store.derivations.get(drvPath);
     const outputIds = wanted === "all" ? [...derivation.outputs.keys()] : wanted;
     this.#assertOutputs(drvPath, derivation, outputIds);
@@ -164,14 +166,15 @@ class Planner {
     const { store } = this.#context;
     const ids = [...outputIds];
     const known = ids.map((id) => findOutput(store, drvPath, derivation, id)).filter((path) => path !== undefined);
-    await this.#holdAndBelieve(known);
+    const doubt = this.#holdAndDoubt(known);
+    if (doubt !== undefined) await doubt;
     return findValidOutputs(store, drvPath, derivation, ids);
   }
 
-  /** After a crash of the machine a path may be in doubt: then it is waited for, until it is valid again or is not. */
-  async #holdAndBelieve(paths: readonly StorePath[]): Promise<void> {
+  /** After a crash of the machine a path may be in doubt: then it is to be waited for, until it is valid again or is not. */
+  #holdAndDoubt(paths: readonly StorePath[]): Promise<void> | undefined {
     this.#hold(paths);
-    if (this.#context.store.doubtedPaths > 0) await this.#context.store.whenBelieved(paths);
+    return this.#context.store.doubtedPaths > 0 ? this.#context.store.whenBelieved(paths) : undefined;
   }
 
   #assertOutputs(drvPath: StorePath, derivation: Derivation, outputIds: readonly string[]): void {

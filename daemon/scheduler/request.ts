@@ -31,9 +31,9 @@ export class Request {
   }
 
   /** A goal whose result this request waits for; `caughtUp` resolves when the request was told of all before it came. */
-  expect(goal: BuildGoal, caughtUp: Promise<void>): void {
+  expect(goal: BuildGoal, caughtUp: Promise<void> | undefined): void {
     this.#goals.set(goal.key, goal);
-    this.waitFor(caughtUp);
+    if (caughtUp !== undefined) this.waitFor(caughtUp);
   }
 
   /** Not settled before this has ended. */

@@ -5,6 +5,7 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import { StopController } from "../../sandbox-native/stop-signal.ts";
 import type { Store } from "../../store/store.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
 import { type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
@@ -37,7 +38,7 @@ interface Run {
   readonly goal: BuildGoal;
   readonly first: Request;
   readonly events: GoalEvents;
-  readonly abort: AbortController;
+  readonly abort: StopController;
   /** It needs no jail any more: only what came out is looked at and committed. */
   isSettling?: boolean;
   /** Resolves when the run is over and all have been told. */
@@ -90,7 +91,7 @@ export class Scheduler {
     const { store } = this.#context;
     this.#requestCount += 1;
     const request = new Request(`${options.owner}/build-${this.#requestCount}`, options);
-    const hold = (paths: Iterable<StorePath>) => void store.leases.hold(request.leaseOwner, paths);
+    const hold = (paths: readonly StorePath[]) => void store.leases.take(request.leaseOwner, paths);
     try {
       const plan = await makePlan(this.#context, targets, { mode: options.mode, hold, pause });
       options.signal?.throwIfAborted();
@@ -104,7 +105,7 @@ export class Scheduler {
       const results = plan.targets.map((target) =>
         target.kind === "settled" ? target.result : request.resultOf(target.key, target.outputIds),
       );
-      for (const { outputs } of results) store.leases.hold(options.owner, Object.values(outputs));
+      for (const { outputs } of results) store.leases.take(options.owner, Object.values(outputs));
       return results;
     } finally {
       store.leases.release(request.leaseOwner);
@@ -139,7 +140,7 @@ export class Scheduler {
     let run = this.#runs.get(goal.key);
     if (run === undefined) {
       const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId);
-      run = { goal, first: request, events: new GoalEvents(readLog), abort: new AbortController() };
+      run = { goal, first: request, events: new GoalEvents(readLog), abort: new StopController() };
       this.#runs.set(goal.key, run);
     }
     request.expect(goal, run.events.join(request.tell));
@@ -172,7 +173,7 @@ export class Scheduler {
     for (const { end, wantedBy } of this.#graph.finish(goal.key, result.error === undefined ? "succeeded" : "failed")) {
       if (end.kind === "dependency-failed") this.#runs.delete(end.key);
       for (const request of wantedBy) {
-        if (end.kind === "succeeded") leases.hold(request.leaseOwner, Object.values(result.outputs));
+        if (end.kind === "succeeded") leases.take(request.leaseOwner, Object.values(result.outputs));
         else if (!request.keepGoing) failed.add(request);
         if (end.kind === "dependency-failed") {
           const prevented = dependencyFailed(this.#context, request.goalOf(end.key), goal, result);
@@ -198,14 +199,14 @@ export class Scheduler {
         timeoutMs: first.options.timeoutMs,
         silenceMs: first.options.silenceMs,
         ...(first.options.caller && { caller: first.options.caller }),
-        signal: run.abort.signal,
+        signal: run.abort,
         onJailFree: () => {
           run.isSettling = true;
           this.#settling += 1;
           this.#pump();
         },
         onEvent: (event) => run.events.emit(event),
-        hold: (paths) => void store.leases.hold(leaseOwner, paths),
+        hold: (paths) => void store.leases.take(leaseOwner, paths),
         leaseOwner,
       });
     } catch (error) {

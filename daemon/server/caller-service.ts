@@ -111,7 +111,7 @@ export class CallerService implements Service {
     await this.#store.whenBelieved(paths);
     const valid = paths.filter((path) => graph.has(path));
     // Who asks whether a path is there means to use it: it must not go before the next call names it.
-    this.#store.leases.hold(this.#owner, valid);
+    this.#store.leases.take(this.#owner, valid);
     return valid;
   }
 

@@ -102,7 +102,7 @@ void Reap(pid_t pid) {
   }
 }
 
-/// new LauncherChannel(executable, arguments, onMessages, onEnd). `onMessages` gets a list of { kind, order, body };
+/// new LauncherChannel(executable, arguments, onMessages, onEnd). `onMessages` gets a list: kind, order, body of each message;
 /// `onEnd` is called once, when the launcher's last process and with it the last jail is gone.
 class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
  public:
@@ -266,11 +266,9 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     } else {
       std::memcpy(body.Data(), buffer_ + sizeof head, std::min<size_t>(head.body_length, static_cast<size_t>(size) - sizeof head));
     }
-    Napi::Object entry = Napi::Object::New(env);
-    entry.Set("kind", Napi::Number::New(env, head.kind));
-    entry.Set("order", Napi::Number::New(env, static_cast<double>(head.order)));
-    entry.Set("body", body);
-    messages.Set(index, entry);
+    messages.Set(3 * index, Napi::Number::New(env, head.kind));
+    messages.Set(3 * index + 1, Napi::Number::New(env, static_cast<double>(head.order)));
+    messages.Set(3 * index + 2, body);
     return true;
   }
 
