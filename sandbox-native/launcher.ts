@@ -5,17 +5,15 @@
 import { closeSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { feedPipe } from "./archive-pipe.ts";
+import { assertJailSpec } from "./assert-jail-spec.ts";
 import { launcherExecutable, loadBinding, type NativeChannel, type NativeMessages } from "./binding.ts";
 import { detailsOf, errorOf, type NativeFailure, SandboxError } from "./errors.ts";
-import { type JailSpec, jailSpecSchema } from "./jail-spec.ts";
 import {
   type BuildOrder,
   type DecodedBuildAnswer,
   decodeBuildAnswer,
   decodeFailure,
   encodeBuildOrder,
-  MessageReader,
-  MessageWriter,
   messageKinds,
   type OutputHash,
   readSealedOutput,
@@ -24,7 +22,7 @@ import {
   strengths,
   writeOutputHash,
 } from "./launcher-messages.ts";
-import type { StopSignal } from "./stop-signal.ts";
+import { MessageReader, MessageWriter } from "./message.ts";
 
 export type { BuildOrder, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
 export type BuildAnswer = DecodedBuildAnswer;
@@ -59,6 +57,13 @@ export interface RewriteOrder {
   /** The new tree's own: asks for the hash modulo self, by the algorithm of `hash` (sha256 without). */
   readonly selfHashPart?: string;
   readonly hash?: OutputHash;
+}
+
+/** What can be told that its work is no longer wanted listens to this much of an AbortSignal. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 export interface BuildOptions {
@@ -120,17 +125,6 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
     }
   }
   throw new SandboxError("NO_STRENGTH_AVAILABLE", { reasons });
-}
-
-/** Throws JAIL_SPEC_INVALID. */
-function assertJailSpec(spec: JailSpec): void {
-  const checked = jailSpecSchema.safeParse(spec);
-  if (checked.success) return;
-  const issue = checked.error.issues[0];
-  throw new SandboxError("JAIL_SPEC_INVALID", {
-    path: issue?.path.map(String).join(".") ?? "",
-    reason: issue?.message ?? "",
-  });
 }
 
 interface PendingOrder {

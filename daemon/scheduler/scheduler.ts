@@ -5,12 +5,12 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
-import { StopController } from "../../sandbox-native/stop-signal.ts";
 import type { Store } from "../../store/store.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
 import { type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
 import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
+import { StopController } from "../build/stop-controller.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
 import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";

@@ -1,9 +1,4 @@
-/** What can be told that its work is no longer wanted listens to this much of an AbortSignal. */
-export interface StopSignal {
-  readonly aborted: boolean;
-  addEventListener(type: "abort", listener: () => void): void;
-  removeEventListener(type: "abort", listener: () => void): void;
-}
+import type { StopSignal } from "../../sandbox-native/launcher.ts";
 
 /** As an AbortController and its signal in one, for the work that is done most often: those cost as much as a small message. */
 export class StopController implements StopSignal {
