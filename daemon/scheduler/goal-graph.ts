@@ -73,9 +73,9 @@ export class GoalGraph<Key, Request> {
    */
   add(request: Request, planned: Iterable<PlannedGoal<Key>>): void {
     const wants = this.#wants.get(request) ?? new Set<Key>();
-    this.#wants.set(request, wants);
     for (const { key, needs } of planned) {
       wants.add(key);
+      this.#wants.set(request, wants);
       const known = this.#goals.get(key);
       if (known === undefined) this.#addGoal(request, key, needs, wants);
       else known.wantedBy.add(request);
@@ -174,7 +174,11 @@ export class GoalGraph<Key, Request> {
 
   #remove(goal: Goal<Key, Request>): void {
     this.#goals.delete(goal.key);
-    for (const request of goal.wantedBy) this.#wants.get(request)?.delete(goal.key);
+    for (const request of goal.wantedBy) {
+      const wants = this.#wants.get(request);
+      wants?.delete(goal.key);
+      if (wants?.size === 0) this.#wants.delete(request);
+    }
   }
 }
 

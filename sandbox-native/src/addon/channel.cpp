@@ -272,8 +272,9 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     return true;
   }
 
-  /// The process that we started made the launcher's first process a child of ours, said so, and is gone.
+  /// The process that we started made the launcher's first process a child of ours, said so, and does no more.
   void LearnProcess(size_t size) {
+    ReapStarter();
     MessageReader reader({buffer_ + sizeof(MessageHead), size - sizeof(MessageHead)});
     launcher_ = static_cast<pid_t>(reader.U32());
     pidfd_.Reset(static_cast<int>(syscall(SYS_pidfd_open, launcher_, 0)));
@@ -287,12 +288,16 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     socket_.Reset();
     waiting_.clear();
     if (launcher_ < 0) kill(starter_, SIGKILL);  // whatever it waits for
-    Reap(starter_);
+    ReapStarter();
     if (pidfd_) {
       process_poll_ = StartPoll(pidfd_.get(), UV_READABLE, &LauncherChannel::OnProcess);
     } else {
       End();
     }
+  }
+
+  void ReapStarter() {
+    if (starter_ >= 0) Reap(std::exchange(starter_, -1));
   }
 
   static void OnProcess(uv_poll_t* poll, int, int) {
