@@ -23,10 +23,13 @@ enum class Defence : uint8_t {
   kBoundingSet,
   kSeccomp,
   kFreshUid,             // each jail's uid is no other jail's
-  kClosedToOthers,       // staging, trash, builds and each build's directory have mode 0700
+  kBuildUser,            // in range and root strength a builder is outside nobody who exists but for it
+  kClosedToOthers,       // staging, trash, builds and each build's directory have mode 0700 (else 0777)
   kCleanedViews,         // what a builder left in a view is removed before the view is used again
   kNoSymlinkFollowed,    // in sealing, removing and moving
   kBeneath,              // openat2 stays below the directory that is held, and follows no symlink
+  kFilesGivenByFd,       // files that a derivation passes get their owner by the descriptor that made them
+  kArchiveNamesChecked,  // an archive's names are single names
   kForeignOwnerRefused,  // an output holds only what its builder made
   kCanonicalModes,
   kLinkedFilesCopied,    // files of an output that have names outside of the outputs
@@ -54,10 +57,13 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kBoundingSet, "bounding_set"},
     {Defence::kSeccomp, "seccomp"},
     {Defence::kFreshUid, "fresh_uid"},
+    {Defence::kBuildUser, "build_user"},
     {Defence::kClosedToOthers, "closed_to_others"},
     {Defence::kCleanedViews, "cleaned_views"},
     {Defence::kNoSymlinkFollowed, "no_symlink_followed"},
     {Defence::kBeneath, "beneath"},
+    {Defence::kFilesGivenByFd, "files_given_by_fd"},
+    {Defence::kArchiveNamesChecked, "archive_names_checked"},
     {Defence::kForeignOwnerRefused, "foreign_owner_refused"},
     {Defence::kCanonicalModes, "canonical_modes"},
     {Defence::kLinkedFilesCopied, "linked_files_copied"},

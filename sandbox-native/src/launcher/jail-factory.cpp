@@ -136,7 +136,7 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
   if (defect_) return *defect_;
   PreparedJail prepared;
   prepared.identity_index = identity_index;
-  const JailIdentity identity = identities_.At(identity_index);
+  const JailIdentity identity = HasDefence(Defence::kBuildUser) ? identities_.At(identity_index) : JailIdentity{0, 0};
   Result<void> directory = MakeBuildDirectory(prepared, identity);
   if (!directory.ok()) return directory.failure();
   Result<NetNamespace> network = EnterNetwork();
@@ -170,7 +170,7 @@ Result<NetNamespace> JailFactory::EnterNetwork() {
 Result<void> JailFactory::MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const {
   prepared.workspace = names_->Next("build");
   Result<UniqueFd> workspace = MakeDirectory(root_->builds.get(), prepared.workspace, JailIdentity{0, 0},
-                                             HasDefence(Defence::kClosedToOthers) ? 0700 : 0755);
+                                             HasDefence(Defence::kClosedToOthers) ? 0700 : 0777);
   if (!workspace.ok()) return workspace.failure();
   Result<UniqueFd> build = MakeDirectory(workspace->get(), "build", identity, 0700);
   if (!build.ok()) return build.failure();

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "core/defences.h"
 #include "launcher/directory-names.h"
 #include "linux/kernel.h"
 
@@ -148,6 +149,9 @@ class Opener {
         if (size < 0) return Failure::Errno(kCode, "write-file", file.name);
         done += static_cast<size_t>(size);
       }
+      if (!HasDefence(Defence::kFilesGivenByFd) &&
+          fchownat(directory_fd, file.name.c_str(), owner.uid, owner.gid, 0) != 0)
+        return Failure::Errno(kCode, "give-file", file.name);
       if (fchown(fd.get(), owner.uid, owner.gid) != 0 || fchmod(fd.get(), file.executable ? 0755 : 0644) != 0)
         return Failure::Errno(kCode, "give-file", file.name);
     }

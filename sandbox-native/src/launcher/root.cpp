@@ -193,7 +193,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
   if (store_mount != MountIdOf(root.trash)) return Failure{"LAUNCHER_LAYOUT", "check-mounts", EXDEV, directories.trash, 0};
   // What is being built may be readable by all and set to any mode: nobody else reaches it before it is sealed.
   for (const auto& [fd, path] : {std::pair{&root.staging, directories.staging}, {&root.trash, directories.trash}, {&root.builds, directories.builds}})
-    if (fchmod(fd->get(), HasDefence(Defence::kClosedToOthers) ? 0700 : 0755) != 0) return Failure::Errno(kCode, "close-to-others", path);
+    if (fchmod(fd->get(), HasDefence(Defence::kClosedToOthers) ? 0700 : 0777) != 0) return Failure::Errno(kCode, "close-to-others", path);
   return root;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/defences.h"
 #include "tree/entry.h"
 #include "tree/nar-words.h"
 
@@ -134,7 +135,8 @@ Result<void> NarReader::ReadEntryStart() {
   if (auto read = ExpectWord("name", "the word \"name\""); !read) return read;
   auto name = ReadString(kMaxNameBytes, kName);
   if (!name) return name.failure();
-  if (const char* fault = NameFault(*name)) return Bad("NAR_NAME_INVALID", fault, token_offset_);
+  const char* fault = NameFault(*name);
+  if (fault != nullptr && HasDefence(Defence::kArchiveNamesChecked)) return Bad("NAR_NAME_INVALID", fault, token_offset_);
   std::string& last = last_names_.back();
   const int order = last.compare(*name);
   if (order >= 0) return Bad("NAR_NAME_ORDER", order == 0 ? "duplicate" : "unsorted", token_offset_, std::string(*name));

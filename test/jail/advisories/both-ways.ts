@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -62,7 +63,7 @@ export function describeBothWays(advisory: Advisory): void {
         skip(advisory.strengths?.includes(strength) === false, `needs ${advisory.strengths?.join(" or ")} strength`);
         skip(advisory.needsOtherUser === true && !isRoot, "needs root, to be another user");
         await using here = await makeTemporaryLauncher({ strength, without: removed });
-        const got = await advisory.attack(new Bench(here, strength, through ? 40 : 8));
+        const got = await advisory.attack(new Bench(here, strength, through ? 40 : 8, removed));
         if (through) expect(got).toEqual(expect.any(String));
         else expect(got).toBeUndefined();
       });
@@ -83,7 +84,11 @@ export class Bench {
   /** How often an attack that has to win a race is tried: where it must get through, until it does. */
   readonly tries: number;
 
-  constructor(here: TemporaryLauncher, strength: Strength, tries: number) {
+  /** The defences that are taken out. */
+  readonly without: readonly string[];
+
+  constructor(here: TemporaryLauncher, strength: Strength, tries: number, without: readonly string[] = []) {
+    this.without = without;
     this.here = here;
     this.tries = tries;
     this.strength = strength;
@@ -165,6 +170,12 @@ export class Bench {
       if (inside <= answer.uid && answer.uid < inside + count) return outside + answer.uid - inside;
     }
     throw new Error(`uid ${answer.uid} is none of the launcher's`);
+  }
+
+  /** The views of builds, by their places on the host. */
+  async viewsInStaging(): Promise<string[]> {
+    const names = await readdir(this.here.staging);
+    return names.filter((name) => name.startsWith("view-")).map((name) => join(this.here.staging, name));
   }
 
   /** Lets go what a build left in staging. */
