@@ -22,6 +22,7 @@ enum class Defence : uint8_t {
   kNoNewPrivileges,
   kBoundingSet,
   kSeccomp,
+  kProcMasks,            // what /proc tells of the host is covered, and /proc/sys read-only
   kFreshUid,             // each jail's uid is no other jail's
   kBuildUser,            // in range and root strength a builder is outside nobody who exists but for it
   kClosedToOthers,       // staging, trash, builds and each build's directory have mode 0700 (else 0777)
@@ -56,6 +57,7 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kNoNewPrivileges, "no_new_privileges"},
     {Defence::kBoundingSet, "bounding_set"},
     {Defence::kSeccomp, "seccomp"},
+    {Defence::kProcMasks, "proc_masks"},
     {Defence::kFreshUid, "fresh_uid"},
     {Defence::kBuildUser, "build_user"},
     {Defence::kClosedToOthers, "closed_to_others"},

@@ -123,6 +123,16 @@ void AddEtc(Setup& setup) {
       .ReadOnly(folder, kQuiet);
 }
 
+/// What covers entries of a jail's /proc.
+void AddMasks(Setup& setup) {
+  const std::string folder = kMaskTemplate;
+  setup.Directory(folder, 0755)
+      .FileSystem("tmpfs", folder, kQuiet, "mode=0755,size=64k")
+      .Directory(folder + "/empty-directory", 0555)
+      .File(folder + "/empty-file", "")
+      .ReadOnly(folder, kQuiet | MS_NOEXEC);
+}
+
 void AddViews(Setup& setup) {
   const std::string folder = kBinTemplate;
   setup.FileSystem("tmpfs", kViewMounts, kQuiet, "mode=0700,size=4m")
@@ -167,6 +177,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
       .Do("enter-root", "/", [] { return chdir("/"); });
   AddDevices(setup);
   AddEtc(setup);
+  AddMasks(setup);
   AddViews(setup);
   setup.Clone(InTree(common, directories.store), kInputs, AT_RECURSIVE,
               QuietAttributes() | (HasDefence(Defence::kReadOnlyInputs) ? MOUNT_ATTR_RDONLY : 0))

@@ -58,8 +58,31 @@ void PrepareDescriptors() {
   fcntl(kChannelFd, F_SETFD, FD_CLOEXEC);
 }
 
-JailHost ExamineHost() {
+/// What of /proc is there and can be opened by whoever builds are.
+std::vector<ProcMask> FindProcMasks(Strength strength) {
+  // What tells of other users, of devices or of the kernel's memory and inner life, as container engines cover it too.
+  constexpr const char* kTelling[] = {
+      "acpi",       "asound",     "config.gz",     "firmware", "kcore",       "key-users", "keys",
+      "kmsg",       "kpagecgroup", "kpagecount",   "kpageflags", "latency_stats", "pressure", "sched_debug",
+      "scsi",       "slabinfo",   "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo",
+  };
+  // Of root, and of no interest to builds; it matters where root is whom they run as.
+  constexpr const char* kOfRoot[] = {"bus", "driver", "fs", "irq", "mtrr", "pagetypeinfo"};
+  std::vector<ProcMask> masks;
+  const auto add = [&masks, strength](const char* name, bool only_of_root) {
+    struct stat status{};
+    if (stat((std::string("/proc/") + name).c_str(), &status) != 0) return;
+    const bool is_builders = strength == Strength::kSingle && status.st_uid == 0;
+    if (is_builders || (!only_of_root && (status.st_mode & S_IROTH) != 0)) masks.push_back({name, S_ISDIR(status.st_mode)});
+  };
+  for (const char* name : kTelling) add(name, false);
+  for (const char* name : kOfRoot) add(name, true);
+  return masks;
+}
+
+JailHost ExamineHost(Strength strength) {
   JailHost host;
+  host.proc_masks = FindProcMasks(strength);
   if (FILE* file = fopen("/proc/sys/kernel/cap_last_cap", "re")) {
     if (fscanf(file, "%d", &host.last_capability) != 1) host.last_capability = CAP_LAST_CAP;
     fclose(file);
@@ -85,7 +108,7 @@ std::pair<Identities, Identities> DivideIdentities(const Identities& all) {
 class Launcher {
  public:
   Launcher(const Identities& identities, Root root)
-      : identities_(identities), root_(std::move(root)), prepare_(MakePreparePlan(ExamineHost())) {}
+      : identities_(identities), root_(std::move(root)), prepare_(MakePreparePlan(ExamineHost(identities.strength))) {}
 
   Result<void> Start(unsigned int most_jobs) {
     const unsigned int threads = most_jobs + kTreeThreads;

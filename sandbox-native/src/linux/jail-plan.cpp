@@ -47,7 +47,23 @@ void AddFileSystem(Plan& plan, const char* type, const char* path, unsigned long
   plan.Add("mount", path, SYS_mount, type, path, type, flags, options);
 }
 
-void AddRoot(Plan& plan) {
+/// Covers what tells of the host and its other users; an ordinary process may read it. Without a privilege nobody can
+/// write to /proc/sys either, but for the host's root, as whom a build runs in root's single strength.
+void AddProcMasks(Plan& plan, const JailHost& host) {
+  if (!HasDefence(Defence::kProcMasks)) return;
+  for (const ProcMask& mask : host.proc_masks) {
+    const char* source = plan.Keep(std::string(kMaskTemplate) + (mask.is_directory ? "/empty-directory" : "/empty-file"));
+    const char* path = plan.Keep("/jail/proc/" + mask.name);
+    plan.Add("mask", path, SYS_mount, source, path, nullptr, MS_BIND, nullptr);
+  }
+  constexpr char kSys[] = "/jail/proc/sys";
+  const char* path = plan.Keep(kSys);
+  plan.Add("bind", path, SYS_mount, path, path, nullptr, MS_BIND, nullptr);
+  plan.Add("mount-read-only", path, SYS_mount, nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOEXEC | kQuiet,
+           nullptr);
+}
+
+void AddRoot(Plan& plan, const JailHost& host) {
   AddFileSystem(plan, "tmpfs", kJailRoot, kQuiet, "mode=0755,size=4m");
   AddDirectory(plan, "/jail/proc", 0555);
   AddDirectory(plan, "/jail/dev", 0755);
@@ -58,6 +74,7 @@ void AddRoot(Plan& plan) {
   } else {
     plan.Add("bind-proc", "/jail/proc", SYS_mount, "/proc", "/jail/proc", nullptr, MS_BIND, nullptr);
   }
+  AddProcMasks(plan, host);
   plan.Add("bind-devices", "/jail/dev", SYS_mount, kDeviceTemplate, "/jail/dev", nullptr, MS_BIND | MS_REC, nullptr);
   AddFileSystem(plan, "devpts", "/jail/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
   AddFileSystem(plan, "tmpfs", "/jail/dev/shm", kQuiet, "mode=1777");
@@ -201,7 +218,7 @@ Plan MakePreparePlan(const JailHost& host) {
   Plan plan;
   AddIdentity(plan);
   AddHostName(plan);
-  AddRoot(plan);
+  AddRoot(plan, host);
   AddStandardLimits(plan, host);
   AddBounds(plan, host);
   return plan;

@@ -28,10 +28,17 @@ struct JailMounts {
   std::vector<JailEntry> etc;     // etc_from_world: files to mount over those below /etc; else the one entry "etc"
 };
 
+/// An entry of /proc to be covered by an empty file or directory.
+struct ProcMask {
+  std::string name;
+  bool is_directory = false;
+};
+
 /// What the launcher found out about the machine once.
 struct JailHost {
   int last_capability = 40;  // CAP_CHECKPOINT_RESTORE
   bool has_keyrings = true;
+  std::vector<ProcMask> proc_masks;
   uint64_t most_descriptors = 20'000;  // the hard limits, which nobody here can raise
   uint64_t most_stack_bytes = UINT64_MAX;
 };
@@ -45,5 +52,6 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
 /// The mount points and directories that the launcher's own root has for jails.
 inline constexpr char kJailRoot[] = "/jail";
 inline constexpr char kDeviceTemplate[] = "/template/dev";
+inline constexpr char kMaskTemplate[] = "/template/mask";  // "empty-file" and "empty-directory"
 
 }  // namespace cloister

@@ -159,10 +159,13 @@ static void want_private(const char *root, const char *place, const char *option
   if (strstr(line, " shared:") || strstr(line, " master:") || strstr(line, " propagate_from:")) opened("%s", place);
 }
 static void want_no_host_path(const char *root, const char *place, const char *options, const char *line) {
-  (void)place, (void)options, (void)line;
-  static const char *const devices[] = {"/", "/null", "/zero", "/full", "/random", "/urandom", "/tty", "/ptmx"};
+  (void)options, (void)line;
+  static const char *const devices[] = {"/", "/null", "/zero", "/full", "/random", "/urandom", "/tty", "/ptmx",
+                                        /* what covers entries of /proc, in the launcher's own file system */
+                                        "/empty-file", "/empty-directory"};
   for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
     if (strcmp(root, devices[i]) == 0) return;
+  if (strcmp(root, "/sys") == 0 && strcmp(place, "/proc/sys") == 0) return; /* of procfs itself, made read-only */
   /* The physical places of store, staging and builds, with colons between. */
   char *places = strdup(given("PROBE_PLACES"));
   for (char *allowed; (allowed = strsep(&places, ":")) != NULL;)
