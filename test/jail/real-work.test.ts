@@ -62,6 +62,9 @@ export LC_ALL=C.UTF-8; word=é; echo "one letter is \${#word} long"; echo > $out
   },
 ];
 
+/** Against a hang only, on a machine that has much else to do. */
+const minutes = 10 * 60_000;
+
 const missing = missingJails || fetchArchives(["hello", "zlib"]);
 
 describe.skipIf(missingJails !== "")(`small work${missingJails && `: ${missingJails}`}`, () => {
@@ -97,7 +100,7 @@ describe.skipIf(missing !== "")(`real work${missing && `: ${missing}`}`, () => {
     return { link: join(cli.cwd, name), log };
   }
 
-  test("GNU hello is configured, made, tested by its own tests, and runs", async () => {
+  test("GNU hello is configured, made, tested by its own tests, and runs", { timeout: minutes }, async () => {
     const { link, log } = await build("hello");
     expect(log).toMatch(/^# PASS: +[1-9]/m);
     expect(log).toMatch(/^# FAIL: +0$/m);
@@ -105,7 +108,7 @@ describe.skipIf(missing !== "")(`real work${missing && `: ${missing}`}`, () => {
     expect(ran.stdout).toBe("built in a jail\n");
   });
 
-  test("zlib passes its own tests as a static, a shared and a 64-bit library", async () => {
+  test("zlib passes its own tests as a static, a shared and a 64-bit library", { timeout: minutes }, async () => {
     const { link, log } = await build("zlib");
     for (const kind of ["zlib test OK", "zlib shared test OK", "zlib 64-bit test OK"]) expect(log).toContain(kind);
     expect(readdirSync(join(link, "lib"))).toEqual(expect.arrayContaining(["libz.a", "libz.so", "libz.so.1"]));
