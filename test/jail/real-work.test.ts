@@ -53,7 +53,7 @@ autoreconf -fi; ./configure -q --prefix=$out; make -s; make -s install; ls $out/
     says: "libx.so.0",
   },
   {
-    programs: ["base"],
+    programs: ["base", "bzip2", "xz"],
     script: `mkdir tree; echo text > tree/file; ln tree/file tree/linked; ln -s file tree/symbolic; chmod 750 tree
 tar cf tree.tar tree; mkdir again; tar xf tree.tar -C again --same-permissions; cp -a tree again/copied; diff -r tree again/tree; diff -r tree again/copied
 for kind in gzip bzip2 xz; do tar cf t.$kind --$kind tree; tar tf t.$kind > /dev/null; done; install -m 755 tree/file here
