@@ -96,10 +96,10 @@ int Spawn(const std::string& executable, const std::vector<std::string>& argumen
   return error;
 }
 
-void Reap(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+/// Once: it is -1 then, and nothing is done.
+void Reap(pid_t& pid) {
+  while (pid > 0 && waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  pid = -1;
 }
 
 /// new LauncherChannel(executable, arguments, onMessages, onEnd). `onMessages` gets a list: kind, order, body of each message;
@@ -274,7 +274,7 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
 
   /// The process that we started made the launcher's first process a child of ours, said so, and does no more.
   void LearnProcess(size_t size) {
-    ReapStarter();
+    Reap(starter_);
     MessageReader reader({buffer_ + sizeof(MessageHead), size - sizeof(MessageHead)});
     launcher_ = static_cast<pid_t>(reader.U32());
     pidfd_.Reset(static_cast<int>(syscall(SYS_pidfd_open, launcher_, 0)));
@@ -288,16 +288,12 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     socket_.Reset();
     waiting_.clear();
     if (launcher_ < 0) kill(starter_, SIGKILL);  // whatever it waits for
-    ReapStarter();
+    Reap(starter_);
     if (pidfd_) {
       process_poll_ = StartPoll(pidfd_.get(), UV_READABLE, &LauncherChannel::OnProcess);
     } else {
       End();
     }
-  }
-
-  void ReapStarter() {
-    if (starter_ >= 0) Reap(std::exchange(starter_, -1));
   }
 
   static void OnProcess(uv_poll_t* poll, int, int) {
