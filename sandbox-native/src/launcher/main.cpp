@@ -35,6 +35,7 @@ int Start(int count, char** arguments) {
   CloseRange(kChannelFd + 1, ~0u, 0);
   const UniqueFd program(open("/proc/self/exe", O_PATH | O_CLOEXEC));
   if (!program) return Fail(Failure::Errno("LAUNCHER_START_FAILED", "open-program", "/proc/self/exe"));
+  if (!HasDefence(Defence::kDescriptorsClosed)) fcntl(program.get(), F_SETFD, 0);
   Result<Identities> identities = TakeStrength(*strength);
   if (!identities.ok()) return Fail(identities.failure());
   Result<pid_t> first = BecomeFirstProcess();
