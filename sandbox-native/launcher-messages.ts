@@ -96,7 +96,7 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   const { spec } = order;
   const writer = new MessageWriter()
     .bytes(spec.storeDirectory)
-    .texts(spec.inputs)
+    .names(spec.inputs)
     .bytes(spec.world ?? "")
     .texts(spec.outputs)
     .bytes(spec.builder)

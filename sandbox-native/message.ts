@@ -51,6 +51,15 @@ export class MessageWriter {
     for (const item of items) this.bytes(item);
     return this;
   }
+  /** As `texts`, with a single write where all are short and ASCII, as names of store paths are: there may be thousands. */
+  names(items: readonly string[]): this {
+    let all = "";
+    for (const item of items) all += `${shortLengths[item.length] ?? notAscii}${item}`;
+    if (!isAscii.test(all)) return this.texts(items);
+    this.u32(items.length).#reserve(all.length);
+    this.#length += this.#buffer.write(all, this.#length, "latin1");
+    return this;
+  }
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
   }
@@ -118,6 +127,11 @@ export class MessageReader {
     return start;
   }
 }
+
+/** The four bytes of a length, as characters. */
+const shortLengths = Array.from({ length: 128 }, (_, length) => `${String.fromCharCode(length)}\0\0\0`);
+const notAscii = "\x80";
+const isAscii = /^[\0-\x7f]*$/;
 
 /** Longer than the order of a build with a hundred inputs. */
 const sharedBuffer = Buffer.allocUnsafeSlow(32 * 1024);

@@ -108,9 +108,10 @@ export class ReferenceGraph {
    * first either way. What is not valid is passed over.
    */
   closure(paths: Iterable<StorePath>, direction: Direction): StorePath[] {
-    const order = this.#walkFrom(paths, direction);
-    if (direction === "backward") order.reverse();
-    return order.map((slot) => this.#paths.get(slot));
+    const given: (StorePath | undefined)[] = [];
+    const order = this.#walkFrom(paths, direction, given);
+    const found = order.map((slot, index) => given[index] ?? this.#paths.get(slot));
+    return direction === "backward" ? found.reverse() : found;
   }
 
   /** The valid ones of these paths, each once, dependencies first. */
@@ -205,8 +206,11 @@ export class ReferenceGraph {
     if (this.#paths.slotCount > 1024 && this.#paths.size * 2 < this.#paths.slotCount) this.#sweep();
   }
 
-  /** Depth first; a slot comes into the order when all that it leads to is there. */
-  #walkFrom(paths: Iterable<StorePath>, direction: Direction): number[] {
+  /**
+   * Depth first; a slot comes into the order when all that it leads to is there. `given` gets an item for each: the text
+   * where the caller has named the path, so that it need not be made again.
+   */
+  #walkFrom(paths: Iterable<StorePath>, direction: Direction, given?: (StorePath | undefined)[]): number[] {
     const walk = this.#nextWalk();
     const order: number[] = [];
     const slots: number[] = [];
@@ -230,6 +234,7 @@ export class ReferenceGraph {
             : cursor === 0;
         if (isAtEnd) {
           order.push(slot);
+          given?.push(top === 0 ? path : undefined);
           slots.pop();
           cursors.pop();
           continue;

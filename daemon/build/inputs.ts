@@ -72,22 +72,31 @@ export function resolveDerivation(
   });
 }
 
-/** All store paths that the build may see, dependencies first, and the same as a set. Throws BUILD_INPUT_MISSING. */
+/** All store paths that the build may see. Throws BUILD_INPUT_MISSING. */
 export function findInputClosure(context: BuildContext, subject: Subject, derivation: Derivation): InputClosure {
   const { graph, directory } = context.store;
   const direct = new Set(derivation.inputSources);
   for (const { path } of findUsedOutputs(context, subject, derivation)) direct.add(path);
-  const inOrder = graph.closure(direct, "forward"); // which passes over what is not valid
-  const all = new Set(inOrder);
   for (const path of direct)
-    if (!all.has(path))
+    if (!graph.has(path))
       throw new BuildError("BUILD_INPUT_MISSING", { ...subject, path: printStorePath(directory, path) });
-  return { inOrder, all };
+  return new InputClosure(graph.closure(direct, "forward"));
 }
 
-export interface InputClosure {
+export class InputClosure {
+  /** Dependencies first. */
   readonly inOrder: StorePath[];
-  readonly all: ReadonlySet<StorePath>;
+  #all: ReadonlySet<StorePath> | undefined;
+
+  constructor(inOrder: StorePath[]) {
+    this.inOrder = inOrder;
+  }
+
+  /** The same as a set, which few builds need, and which takes as long to make as all the rest. */
+  get all(): ReadonlySet<StorePath> {
+    this.#all ??= new Set(this.inOrder);
+    return this.#all;
+  }
 }
 
 function findUsedOutputs(context: BuildContext, subject: Subject, derivation: Derivation): UsedOutput[] {

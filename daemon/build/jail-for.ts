@@ -9,7 +9,7 @@ import { type BuildAttributes, readAttributes } from "./attributes.ts";
 import { type BuildContext, type Subject, supportedSystems } from "./context.ts";
 import { buildDirectoryInside, makeSurroundings, printEnvironment } from "./environment.ts";
 import { BuildError } from "./errors.ts";
-import { type Buildable, findInputClosure } from "./inputs.ts";
+import { type Buildable, findInputClosure, type InputClosure } from "./inputs.ts";
 import { makeGraphFiles, makeGraphObjects } from "./references-graph.ts";
 import { makeReplacements, type Replacements, replaceBytes } from "./replace-bytes.ts";
 
@@ -56,9 +56,10 @@ export function prepareBuild(
   const attributes = readAttributes(subject.drvPath, derivation);
   assertSupported(context, subject, buildable, attributes);
 
-  const { inOrder: inputs, all: inputSet } = findInputClosure(context, subject, derivation);
-  const world = findWorld(context, subject, attributes, inputSet, derivation.outputs.values());
-  const outputs = planOutputs(context, buildable, inputSet);
+  const closure = findInputClosure(context, subject, derivation);
+  const inputs = closure.inOrder;
+  const world = findWorld(context, subject, attributes, closure, derivation.outputs.values());
+  const outputs = planOutputs(context, buildable, closure);
 
   const outputPaths = new Map(outputs.map(({ id, scratchPath }) => [id, printStorePath(directory, scratchPath)]));
   const replacements = makeReplacements(Array.from(outputPaths, ([id, path]) => [placeholderOf(id), path]));
@@ -72,9 +73,9 @@ export function prepareBuild(
     replacements,
     outputPaths,
     impureEnvironment: settings.impureEnvironment,
-    graphs: isPlain || exports.length === 0 ? {} : makeGraphObjects(context, subject, exports, inputSet),
+    graphs: isPlain || exports.length === 0 ? {} : makeGraphObjects(context, subject, exports, closure.all),
   });
-  const graphFiles = isPlain && exports.length > 0 ? makeGraphFiles(context, subject, exports, inputSet) : [];
+  const graphFiles = isPlain && exports.length > 0 ? makeGraphFiles(context, subject, exports, closure.all) : [];
   const { builder, args } = replaceInCommand(buildable, replacements);
 
   const order: BuildOrder = {
@@ -150,7 +151,7 @@ function findWorld(
   { store }: BuildContext,
   subject: Subject,
   attributes: BuildAttributes,
-  inputs: ReadonlySet<StorePath>,
+  closure: InputClosure,
   outputs: Iterable<Output>,
 ): StorePath | undefined {
   const { world } = attributes;
@@ -162,7 +163,7 @@ function findWorld(
   } catch (cause) {
     throw new BuildError("BUILD_WORLD_NOT_INPUT", { ...subject, world }, { cause });
   }
-  if (!inputs.has(path)) throw new BuildError("BUILD_WORLD_NOT_INPUT", { ...subject, world });
+  if (!closure.all.has(path)) throw new BuildError("BUILD_WORLD_NOT_INPUT", { ...subject, world });
   if (attributes.standalone) return path;
   for (const output of outputs) {
     if (output.kind !== "floating" || admitsReferences(output)) continue;
@@ -177,7 +178,7 @@ function admitsReferences({ method, algorithm }: FloatingOutput): boolean {
 }
 
 /** A path that the builder sees as an input cannot be made by it: such an output (of a check) is made elsewhere. */
-function planOutputs({ store }: BuildContext, { drvPath, derivation }: Buildable, inputs: ReadonlySet<StorePath>) {
+function planOutputs({ store }: BuildContext, { drvPath, derivation }: Buildable, closure: InputClosure) {
   const outputs: PlannedOutput[] = [];
   for (const [id, output] of derivation.outputs) {
     const finalPath = outputPathOf(store.directory, derivation, id);
@@ -185,7 +186,7 @@ function planOutputs({ store }: BuildContext, { drvPath, derivation }: Buildable
       outputs.push({ id, output, scratchPath: makeScratchPath(store.directory, drvPath, id) });
       continue;
     }
-    const isInput = inputs.has(finalPath);
+    const isInput = store.graph.has(finalPath) && closure.all.has(finalPath);
     const scratchPath = isInput ? makeScratchPathFor(store.directory, drvPath, finalPath) : finalPath;
     outputs.push({ id, output, scratchPath, finalPath });
   }
