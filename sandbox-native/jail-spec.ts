@@ -96,7 +96,7 @@ export const jailSpecSchema = z
       logBytes: duration,
       rlimits: z.array(z.strictObject({ resource: z.enum(limitNames), soft: amount, hard: amount })),
     }),
-    /** Which system calls it may make: docs/seccomp.md; without it the profile is "build". Nested user namespaces come with mounts and all that they allow. */
+    /** Which system calls it may make: docs/seccomp.md; without it the profile is "build", or "fetch" with a network. Nested user namespaces come with mounts and all that they allow. */
     seccomp: z
       .strictObject({ profile: z.enum(seccompProfiles), nestedUserNamespaces: z.boolean().optional() })
       .optional(),

@@ -121,7 +121,7 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   writer.list(spec.limits.rlimits, ({ resource, soft, hard }) =>
     writer.u32(limitResources[resource]).u64(soft).u64(hard),
   );
-  writer.u8(seccompProfiles.indexOf(spec.seccomp?.profile ?? "build"));
+  writer.u8(seccompProfiles.indexOf(spec.seccomp?.profile ?? (spec.network === "none" ? "build" : "fetch")));
   writer.u8(spec.seccomp?.nestedUserNamespaces === true ? 1 : 0);
   writer.bytes(order.candidates.join(""));
   writer.list(order.outputs, (output) => {
