@@ -136,8 +136,9 @@ export async function makeTemporaryLauncher(options: TemporaryLauncherOptions = 
     },
     async [Symbol.asyncDispose]() {
       await launcher.close();
-      // One that was killed left directories that only its ids may touch; the next one has them too.
-      if (existsSync(builds) && readdirSync(builds).length > 0)
+      // One that was killed, or out of which a build broke, left what only its ids may touch; the next one has them too.
+      const { trashDirectory: trash } = folders.options;
+      if ([builds, staging, trash].some((place) => existsSync(place) && readdirSync(place).length > 0))
         await (await startLauncher({ ...folders.options, strength, maxJobs })).close();
       await folders[Symbol.asyncDispose]();
     },
