@@ -164,6 +164,11 @@ static void list_flags(long unused) {
   int flags = FS_NODUMP_FL;
   judge(ioctl(open(input("/file"), O_RDONLY), FS_IOC_SETFLAGS, &flags));
 }
+/* Whoever holds one can keep others waiting who open the file to write. */
+static void take_lease(long unused) {
+  (void)unused;
+  judge(fcntl(open(input("/file"), O_RDONLY), F_SETLEASE, F_RDLCK));
+}
 static void mount_over(long unused) {
   (void)unused;
   judge(syscall(SYS_mount, ".", input(""), NULL, 4096 /* MS_BIND */, NULL));
@@ -234,6 +239,7 @@ const struct attempt input_attempts[] = {
     {"inputs/clone-onto", clone_onto, 0},
     {"inputs/allocate", make_hole, 0},
     {"inputs/flags", list_flags, 0},
+    {"inputs/lease", take_lease, 0},
     {"inputs/mount-over", mount_over, 0},
     {"inputs/dirty-copy", write_behind, 0},
     {"inputs/dirty-pipe", write_lent_page, 0},

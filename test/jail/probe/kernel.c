@@ -1,4 +1,4 @@
-/* Parts of the kernel that no build needs: keys, bpf, perf, io_uring, clocks, modules … Arguments are such that the call
+/* Parts of the kernel that no build needs: bpf, perf, io_uring, clocks, modules … Arguments are such that the call
    works, or gets as far as it can, where it is not refused. */
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -17,28 +17,6 @@
 #include <unistd.h>
 
 #include "probe.h"
-
-static const long session_keyring = -3, user_keyring = -4;
-
-static void add_key(long entry) {
-  judge_refused(enter(entry, entry == ENTRY_32 ? 286 : SYS_add_key, (long)low_text("user"), (long)low_text("probe"),
-                      (long)low_text("secret"), 6, -2));
-}
-
-static void request_key(long entry) {
-  judge_refused(enter(entry, entry == ENTRY_32 ? 287 : SYS_request_key, (long)low_text("user"), (long)low_text("none"), 0, 0, 0));
-}
-
-static void join_session(long entry) { judge_refused(enter(entry, entry == ENTRY_32 ? 288 : SYS_keyctl, 1, 0, 0, 0, 0)); }
-static void find_session(long unused) {
-  (void)unused;
-  judge_refused(syscall(SYS_keyctl, 0, session_keyring, 0));
-}
-static void read_user_keys(long unused) {
-  (void)unused;
-  char keys[64];
-  judge_refused(syscall(SYS_keyctl, 11, user_keyring, keys, sizeof keys));
-}
 
 static void load_bpf(long entry) {
   struct bpf_insn program[] = {{.code = 0xb7}, {.code = 0x95}}; /* r0 = 0; exit */
@@ -210,6 +188,16 @@ static void open_by_structure(long entry) {
   judge(enter(entry, 437, AT_FDCWD, (long)low_text("/"), (long)low(how, sizeof how), sizeof how, 0));
 }
 
+/* With nothing for arguments: what is not refused says that they are bad. */
+static void call_with_nothing(long number) { judge_refused(syscall(number, 0, 0, 0, 0, 0, 0)); }
+
+/* Calls that a newer kernel may have, and nobody has looked at. */
+static void newer_calls(long entry) {
+  for (long number = 480; number < 1200; number++)
+    if (enter(entry, number, -1, -1, -1, -1, -1) >= 0 || errno != ENOSYS) opened("%ld: %s", number, strerrorname_np(errno));
+  held("none");
+}
+
 #ifdef __x86_64__
 static void port_access(long unused) {
   (void)unused;
@@ -222,15 +210,6 @@ static void port_level(long unused) {
 #endif
 
 const struct attempt kernel_attempts[] = {
-    {"keys/add_key", add_key, ENTRY_64},
-    {"keys/add_key-int80", add_key, ENTRY_32},
-    {"keys/add_key-x32", add_key, ENTRY_X32},
-    {"keys/request_key", request_key, ENTRY_64},
-    {"keys/request_key-int80", request_key, ENTRY_32},
-    {"keys/keyctl-join", join_session, ENTRY_64},
-    {"keys/keyctl-join-int80", join_session, ENTRY_32},
-    {"keys/keyctl-session", find_session, 0},
-    {"keys/keyctl-read-user", read_user_keys, 0},
     {"kernel/bpf", load_bpf, ENTRY_64},
     {"kernel/bpf-int80", load_bpf, ENTRY_32},
     {"kernel/bpf-map", make_bpf_map, 0},
@@ -270,7 +249,23 @@ const struct attempt kernel_attempts[] = {
     {"kernel/openat2", open_by_structure, ENTRY_64},
     {"kernel/openat2-int80", open_by_structure, ENTRY_32},
     {"kernel/openat2-x32", open_by_structure, ENTRY_X32},
+    {"kernel/fanotify_init", call_with_nothing, SYS_fanotify_init},
+    {"kernel/name_to_handle_at", call_with_nothing, SYS_name_to_handle_at},
+    {"kernel/move_pages", call_with_nothing, SYS_move_pages},
+    {"kernel/migrate_pages", call_with_nothing, SYS_migrate_pages},
+    {"kernel/memfd_secret", call_with_nothing, 447},
+    {"kernel/statmount", call_with_nothing, 457},
+    {"kernel/listmount", call_with_nothing, 458},
+    {"kernel/lsm_list_modules", call_with_nothing, 461},
+    {"kernel/file_setattr", call_with_nothing, 469},
+    {"kernel/newer-calls", newer_calls, ENTRY_64},
+    {"kernel/newer-calls-int80", newer_calls, ENTRY_32},
+    {"kernel/newer-calls-x32", newer_calls, ENTRY_X32},
 #ifdef __x86_64__
+    {"kernel/modify_ldt", call_with_nothing, SYS_modify_ldt},
+    {"kernel/uselib", call_with_nothing, SYS_uselib},
+    {"kernel/ustat", call_with_nothing, SYS_ustat},
+    {"kernel/sysfs", call_with_nothing, SYS_sysfs},
     {"kernel/ioperm", port_access, 0},
     {"kernel/iopl", port_level, 0},
 #endif

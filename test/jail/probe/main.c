@@ -82,9 +82,9 @@ static int is_wanted(const char *name, int count, char **prefixes) {
 
 int main(int count, char **arguments) {
   note_inheritance();
-  static const struct attempt *const areas[] = {privilege_attempts, proc_attempts,   kernel_attempts, mount_attempts,
-                                                mode_attempts,      attribute_attempts, socket_attempts, process_attempts,
-                                                input_attempts,     host_attempts};
+  static const struct attempt *const areas[] = {
+      privilege_attempts, proc_attempts,   key_attempts,     kernel_attempts, mount_attempts, mode_attempts,
+      attribute_attempts, socket_attempts, process_attempts, input_attempts,  host_attempts};
   const char *out = getenv("out");
   FILE *report = out == NULL ? NULL : fopen("report", "w");
   for (size_t area = 0; area < sizeof areas / sizeof *areas; area++)

@@ -19,7 +19,7 @@ struct attempt {
 };
 
 /* Each area's attempts, ended by one without a name. */
-extern const struct attempt privilege_attempts[], proc_attempts[], kernel_attempts[], mount_attempts[],
+extern const struct attempt privilege_attempts[], proc_attempts[], key_attempts[], kernel_attempts[], mount_attempts[],
     mode_attempts[], attribute_attempts[], socket_attempts[], process_attempts[], input_attempts[], host_attempts[];
 
 /* What the process was started with, noted before anything else. */

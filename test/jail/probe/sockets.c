@@ -198,6 +198,21 @@ static void type_into_terminal(long how) {
   judge_refused(result);
 }
 
+/* Code for modems and radios that a terminal can be put through. */
+static void line_discipline(long unused) {
+  (void)unused;
+  const int master = posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0) held("no terminals");
+  int error = EINVAL;
+  for (int number = 1; number < 31; number++) {
+    const int discipline = number;
+    if (ioctl(master, TIOCSETD, &discipline) == 0) opened("%d", number);
+    if (errno != EINVAL) error = errno;
+  }
+  if (error == EINVAL) absent("none in this kernel");
+  held("%s", strerrorname_np(error));
+}
+
 const struct attempt socket_attempts[] = {
     {"sockets/packet", family, AF_PACKET},
     {"sockets/alg", family, AF_ALG},
@@ -253,6 +268,7 @@ const struct attempt socket_attempts[] = {
     {"terminals/TIOCSTI-int80", type_into_terminal, 2},
     {"terminals/TIOCSTI-high-bits", type_into_terminal, 4},
     {"terminals/TIOCSTI-x32", type_into_terminal, 8},
+    {"terminals/line-discipline", line_discipline, 0},
     {"terminals/TIOCLINUX", type_into_terminal, 1},
     {"terminals/TIOCLINUX-int80", type_into_terminal, 3},
     {"terminals/TIOCLINUX-high-bits", type_into_terminal, 5},
