@@ -33,20 +33,28 @@ export const crashPoints = [
 
 export type CrashPoint = (typeof crashPoints)[number];
 
-let armed: { readonly point: CrashPoint; remaining: number; readonly strike: () => void } | undefined;
+let onPassed: ((point: CrashPoint) => void) | undefined;
 
 /**
  * From now on, `strike` is called the `nth` time (1 is the first) that this process reaches the point; by default the
  * process dies. Undefined disarms.
  */
 export function setCrashPoint(point: CrashPoint | undefined, nth = 1, strike: () => void = die): void {
-  armed = point === undefined ? undefined : { point, remaining: nth, strike };
+  let remaining = nth;
+  const strikeAt = (passed: CrashPoint) => {
+    if (passed === point && --remaining <= 0) strike();
+  };
+  onPassed = point === undefined ? undefined : strikeAt;
+}
+
+/** From now on, `listener` is told of each point that this process passes, in place of what was armed. */
+export function watchCrashPoints(listener: (point: CrashPoint) => void): void {
+  onPassed = listener;
 }
 
 /** Costs a comparison when nothing is armed. */
 export function crashPoint(point: CrashPoint): void {
-  if (armed === undefined || armed.point !== point || --armed.remaining > 0) return;
-  armed.strike();
+  onPassed?.(point);
 }
 
 function die(): void {

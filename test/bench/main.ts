@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { accountSuite } from "./account.ts";
 import { buildsSuite } from "./builds.ts";
 import { cliSuite } from "./cli.ts";
 import { derivationsSuite } from "./derivations.ts";
@@ -21,6 +22,7 @@ const suites: Readonly<Record<string, { run: Suite; needsSubjects: boolean }>> =
   jail: { run: jailSuite, needsSubjects: false },
   store: { run: storeSuite, needsSubjects: true },
   cli: { run: cliSuite, needsSubjects: false },
+  account: { run: accountSuite, needsSubjects: false },
 };
 
 async function main(): Promise<number> {

@@ -23,7 +23,11 @@ export interface Subject extends AsyncDisposable {
 }
 
 export async function openCloister(root: string): Promise<Subject & { readonly client: Client }> {
-  const client = await connect({ root });
+  return cloisterOf(await connect({ root }));
+}
+
+/** Disposing it ends the daemon. */
+export async function cloisterOf(client: Client): Promise<Subject & { readonly client: Client }> {
   const { storeDirectory } = await client.status();
   const parse = (text: string) => parseFullStorePath(storeDirectory, text);
   return {
