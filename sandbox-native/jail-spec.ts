@@ -2,7 +2,9 @@
  * All that a jail is given, as plain data: what it sees, what it runs, as whom, and within which limits. The launcher
  * makes a list of system calls from it (`src/linux/jail-plan.cpp`).
  */
+import { isIP } from "node:net";
 import { z } from "zod";
+import { isAddressBlock } from "./address-block.ts";
 
 /** One component of a path. */
 const isBaseName = (name: string) =>
@@ -85,8 +87,18 @@ export const jailSpecSchema = z
     uid: z.literal(1000),
     gid: z.literal(100),
     hostName: z.literal("localhost"),
-    /** Nothing but its own loopback interface. */
-    network: z.literal("none"),
+    /**
+     * "none": nothing but its own loopback interface. "outbound": a way out by TCP and UDP as well, to every address but
+     * those of the `blocked` networks and the host's loopback; `nameservers` go to /etc/resolv.conf.
+     */
+    network: z.union([
+      z.literal("none"),
+      z.strictObject({
+        kind: z.literal("outbound"),
+        blocked: z.array(z.string().refine(isAddressBlock, "must be a network, such as 10.0.0.0/8")),
+        nameservers: z.array(z.string().refine((address) => isIP(address) !== 0, "must be an internet address")),
+      }),
+    ]),
     personality: z.enum(["linux", "linux32"]),
     umask: z.number().int().min(0).max(0o777),
     limits: z.strictObject({

@@ -123,6 +123,8 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   );
   writer.u8(seccompProfiles.indexOf(spec.seccomp?.profile ?? (spec.network === "none" ? "build" : "fetch")));
   writer.u8(spec.seccomp?.nestedUserNamespaces === true ? 1 : 0);
+  if (spec.network === "none") writer.u8(0).texts([]).bytes("");
+  else writer.u8(1).texts(spec.network.blocked).bytes(resolverConfiguration(spec.network.nameservers));
   writer.bytes(order.candidates.join(""));
   writer.list(order.outputs, (output) => {
     writer.bytes(output.name);
@@ -130,6 +132,14 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   });
   writer.u8(order.moveOutputs ? 1 : 0);
   return writer.finish();
+}
+
+/** Source: resolv.conf(5), which knows three name servers. */
+function resolverConfiguration(nameservers: readonly string[]): string {
+  return nameservers
+    .slice(0, 3)
+    .map((address) => `nameserver ${address}\n`)
+    .join("");
 }
 
 export function writeOutputHash(writer: MessageWriter, hash: OutputHash | undefined): MessageWriter {

@@ -36,6 +36,8 @@ export interface LauncherOptions {
   /** "auto" takes the first of range, root, single that the machine grants; a named one fails if it is not granted. */
   readonly strength: "auto" | Strength;
   readonly maxJobs: number;
+  /** The program pasta, for builds with a way out; without, a spec that asks for one fails. */
+  readonly pasta?: string;
   readonly executable?: string;
   /** Given to `executable` after its other arguments: the launcher that tests compile for themselves takes some. */
   readonly extraArguments?: readonly string[];
@@ -163,9 +165,14 @@ class RunningLauncher implements Launcher {
     const places = [storeDirectory, stagingDirectory, trashDirectory, buildsDirectory];
     const directories = await Promise.all(places.map((place) => realpath(place)));
     const executable = options.executable ?? launcherExecutable();
-    const args = ["cloister-launcher", "serve", strength, ...directories, String(options.maxJobs)].concat(
-      options.extraArguments ?? [],
-    );
+    const args = [
+      "cloister-launcher",
+      "serve",
+      strength,
+      ...directories,
+      String(options.maxJobs),
+      options.pasta ?? "",
+    ].concat(options.extraArguments ?? []);
     const started = Promise.withResolvers<Uint8Array>();
     const launcher = new RunningLauncher(strength, executable, args, started);
     try {

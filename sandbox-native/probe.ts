@@ -3,22 +3,15 @@
  * `cloister doctor` prints; every line that is not well says how to mend it.
  */
 import { execFile } from "node:child_process";
-import { access, constants, copyFile, mkdir, mkdtemp, readFile, rm, statfs } from "node:fs/promises";
+import { access, constants, readFile, statfs } from "node:fs/promises";
 import { homedir, release, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { CloisterError } from "../derivations/error.ts";
 import { launcherExecutable } from "./binding.ts";
 import { errnoNameOf } from "./errors.ts";
-import type { JailSpec } from "./jail-spec.ts";
-import { type Strength, startLauncher } from "./launcher.ts";
-import { strengths } from "./launcher-messages.ts";
-
-export interface ProbedStrength {
-  readonly ok: boolean;
-  readonly why?: string;
-  readonly remedy?: string;
-}
+import { type Strength, strengths } from "./launcher-messages.ts";
+import { type TriedJail, tryJail } from "./try-jail.ts";
+import { defaultBlockedNetworks, findPasta, findWhyNoWayOut } from "./way-out.ts";
 
 export interface ProbeLine {
   readonly name: string;
@@ -30,7 +23,7 @@ export interface ProbeLine {
 }
 
 export interface Probe {
-  readonly strengths: Readonly<Record<Strength, ProbedStrength>>;
+  readonly strengths: Readonly<Record<Strength, TriedJail>>;
   readonly lines: readonly ProbeLine[];
 }
 
@@ -40,8 +33,8 @@ const leastFreeInodes = 100_000n;
 const leastDescriptors = 4096;
 
 export async function probeMachine(): Promise<Probe> {
-  const probed = {} as Record<Strength, ProbedStrength>;
-  for (const strength of strengths) probed[strength] = await probeStrength(strength);
+  const probed = {} as Record<Strength, TriedJail>;
+  for (const strength of strengths) probed[strength] = await tryJail(strength);
   const own: Strength = process.geteuid?.() === 0 ? "root" : "range";
   const worthALine = strengths.filter((strength) => probed[strength].ok || strength === own);
   const lines = [
@@ -50,6 +43,7 @@ export async function probeMachine(): Promise<Probe> {
     ...(await probeUserNamespaces()),
     ...(await probeConfinement()),
     ...(await probeSubordinateIds()),
+    await probeNetwork(probed),
     await probeCgroups(),
     await probeOverlay(),
     ...(await Promise.all([homedir(), tmpdir()].map(probeDisk))),
@@ -58,58 +52,13 @@ export async function probeMachine(): Promise<Probe> {
   return { strengths: probed, lines };
 }
 
-/** Runs a build whose builder is the launcher's own program, which is static and can do nothing well. */
-async function probeStrength(strength: Strength): Promise<ProbedStrength> {
-  const folder = await mkdtemp(join(tmpdir(), "cloister-probe-"));
-  try {
-    const places = ["store", "staging", "trash", "builds"].map((name) => join(folder, name));
-    await Promise.all(places.map((place) => mkdir(place)));
-    const [storeDirectory = "", stagingDirectory = "", trashDirectory = "", buildsDirectory = ""] = places;
-    await copyFile(launcherExecutable(), join(storeDirectory, "program"));
-    const options = { storeDirectory, stagingDirectory, trashDirectory, buildsDirectory, strength, maxJobs: 1 };
-    await using launcher = await startLauncher(options);
-    const { ending } = await launcher.build(
-      { spec: probeSpec, candidates: [], outputs: [] },
-      { onLog: () => undefined },
-    );
-    if (ending.kind === "exited" && ending.code === 0) return { ok: true };
-    const failure =
-      "step" in ending ? `${ending.step} failed with ${ending.errnoName} for ${ending.path}` : ending.kind;
-    return { ok: false, why: `a jail could not be made: ${failure}` };
-  } catch (error) {
-    if (!(error instanceof CloisterError)) throw error;
-    return { ok: false, why: error.message, remedy: error.hint };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-const probeSpec: JailSpec = {
-  storeDirectory: "/cloister/store",
-  inputs: ["program"],
-  outputs: [],
-  builder: Buffer.from("/cloister/store/program"),
-  argv0: Buffer.from("program"),
-  args: ["--probe", "nothing"].map((text) => Buffer.from(text)),
-  environment: [],
-  buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
-  files: [],
-  uid: 1000,
-  gid: 100,
-  hostName: "localhost",
-  network: "none",
-  personality: "linux",
-  umask: 0o022,
-  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [] },
-};
-
 const meanings: Readonly<Record<Strength, string>> = {
   range: "each build has a user id of its own, out of your subordinate ids; no root anywhere",
   root: "each build has a user id of its own; the launcher is the machine's root",
   single: "builds are kept apart by namespaces alone and share your user id",
 };
 
-function lineOfStrength(strength: Strength, probed: Readonly<Record<Strength, ProbedStrength>>): ProbeLine {
+function lineOfStrength(strength: Strength, probed: Readonly<Record<Strength, TriedJail>>): ProbeLine {
   const name = `${strength} strength`;
   const { ok, why = "", remedy } = probed[strength];
   if (ok) return { name, ok, detail: meanings[strength] };
@@ -223,6 +172,21 @@ function commandForSubordinateIds(username: string, files: readonly string[]): s
   const first = Math.max(100_000, ...ends);
   const range = `${first}-${first + 65_535}`;
   return `sudo usermod --add-subuids ${range} --add-subgids ${range} ${username}`;
+}
+
+/** The way out of builds of fixed outputs, tried in the strongest jail that there is. */
+async function probeNetwork(probed: Readonly<Record<Strength, TriedJail>>): Promise<ProbeLine> {
+  const name = "network for fixed outputs";
+  const strength = strengths.find((one) => probed[one].ok);
+  if (strength === undefined) return { name, ok: "notice", detail: "could not be tried, for want of a jail" };
+  const pasta = findPasta();
+  const missing = findWhyNoWayOut(pasta, strength);
+  const without = "builds of fixed outputs have no network";
+  if (missing !== undefined)
+    return { name, ok: "notice", detail: `${missing.reason}: ${without}`, remedy: missing.remedy };
+  const network = { kind: "outbound" as const, blocked: [...defaultBlockedNetworks], nameservers: [] };
+  const { ok, why = "" } = await tryJail(strength, { pasta, network });
+  return ok ? { name, ok, detail: `by ${pasta}` } : { name, ok: "notice", detail: `${why}: ${without}` };
 }
 
 async function probeCgroups(): Promise<ProbeLine> {

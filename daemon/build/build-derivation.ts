@@ -148,10 +148,8 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     clearTimeout(stillRunning);
     noteLeftovers(leftovers, answer);
     if (unrecorded !== undefined) throw unrecorded;
-    const failure = endingError(subject, text(build.order.spec.builder), answer.ending, {
-      ...options,
-      logLimitBytes: settings.logLimitBytes,
-    });
+    const limits = { ...options, logLimitBytes: settings.logLimitBytes };
+    const failure = endingError(subject, text(build.order.spec.builder), answer.ending, limits, build.networkMissing);
     if (failure !== undefined) throw failure;
     options.onJailFree?.();
 

@@ -1,5 +1,6 @@
 /** What every build is given: the store, the launcher, and what the daemon's configuration says about builds. */
 import type { Launcher } from "../../sandbox-native/launcher.ts";
+import { defaultWayOut, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { Store } from "../../store/store.ts";
 
 export interface BuildSettings {
@@ -15,6 +16,8 @@ export interface BuildSettings {
   readonly lastLogLines: number;
   /** The daemon's own variables that fixed-output builders may ask for by impureEnvVars. */
   readonly impureEnvironment: ReadonlyMap<string, string>;
+  /** Of fixed-output builders. */
+  readonly network: WayOutOptions & { readonly pasta: string };
 }
 
 export interface BuildContext {
@@ -36,6 +39,7 @@ export const defaultBuildSettings: Omit<BuildSettings, "system"> = {
   logLimitBytes: 0,
   lastLogLines: 25,
   impureEnvironment: new Map(),
+  network: { ...defaultWayOut, pasta: "" },
 };
 
 /** The systems that a machine builds for: its own, and the 32-bit one that the same processor and kernel run. */

@@ -1,6 +1,7 @@
 /** How a builder ended, as an error unless it ended well. */
 import { constants } from "node:os";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
+import type { NoWayOut } from "../../sandbox-native/way-out.ts";
 import type { Subject } from "./context.ts";
 import { BuildError } from "./errors.ts";
 
@@ -16,10 +17,14 @@ export function endingError(
   builder: string,
   ending: BuildAnswer["ending"],
   limits: Limits,
+  networkMissing?: NoWayOut,
 ) {
   switch (ending.kind) {
     case "exited":
-      return ending.code === 0 ? undefined : new BuildError("BUILD_FAILED_EXIT", { ...subject, code: ending.code });
+      if (ending.code === 0) return undefined;
+      return networkMissing === undefined
+        ? new BuildError("BUILD_FAILED_EXIT", { ...subject, code: ending.code })
+        : new BuildError("BUILD_FAILED_OFFLINE", { ...subject, code: ending.code, ...networkMissing });
     case "signalled":
       return new BuildError("BUILD_FAILED_SIGNAL", {
         ...subject,
@@ -35,6 +40,8 @@ export function endingError(
     case "cancelled":
       return new BuildError("BUILD_CANCELLED", subject);
     case "setup-failed":
+      if (ending.step === "open-network")
+        return new BuildError("BUILD_NETWORK_FAILED", { ...subject, what: ending.path, errnoName: ending.errnoName });
       return new BuildError("BUILD_JAIL_FAILED", {
         ...subject,
         step: ending.step,

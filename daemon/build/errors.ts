@@ -24,6 +24,11 @@ export const buildErrors = {
       `the builder of ${d.name} was ended by signal ${d.signal} (${d.signalName})`,
     (d) => (d.signal === 9 ? `Perhaps it ran out of memory. ${seeLog(d)}` : seeLog(d)),
   ),
+  BUILD_FAILED_OFFLINE: row(
+    (d: OfBuild & { code: number; reason: string; remedy: string }) =>
+      `the builder of ${d.name} ended with exit status ${d.code}; it makes a fixed output, but had no network, because ${d.reason}`,
+    (d) => `If it was the network that it missed: ${d.remedy}. ${seeLog(d)}`,
+  ),
   BUILD_TIMED_OUT: row(
     (d: OfBuild & { limitMs: number }) => `the build of ${d.name} was ended: it ran longer than ${seconds(d.limitMs)}`,
     (d) =>
@@ -55,6 +60,16 @@ export const buildErrors = {
     (d: OfBuild & { step: string; errnoName: string; path: string }) =>
       `the jail of ${d.name} could not be made: ${d.step}${d.path === "" ? "" : ` of ${d.path}`}: ${d.errnoName}`,
     "Nothing was built. Run `cloister doctor`: it tests what jails need of this machine and says how to mend it",
+  ),
+  BUILD_NETWORK_UNAVAILABLE: row(
+    (d: OfDerivation & { reason: string; remedy: string }) =>
+      `${d.name} makes a fixed output and cannot have a network here: ${d.reason}`,
+    (d) => `Run: ${d.remedy}; or start the daemon with \`--network auto\` or \`none\` to build it without one`,
+  ),
+  BUILD_NETWORK_FAILED: row(
+    (d: OfBuild & { what: string; errnoName: string }) =>
+      `${d.name} could not be given a network: it failed ${d.what}${d.errnoName === "" ? "" : `: ${d.errnoName}`}`,
+    "Nothing was built. Run `cloister doctor`, or start the daemon with `--network none` to build fixed outputs without a network",
   ),
   BUILD_OUTPUT_MISSING: row(
     (d: OfBuild & { outputId: string; path: string }) =>

@@ -5,11 +5,13 @@ import type { FloatingOutput, Output } from "../../derivations/output.ts";
 import { makePlaceholder, makeScratchPath, makeScratchPathFor } from "../../derivations/placeholder.ts";
 import { hashPartOf, parseFullStorePath, printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { BuildOrder } from "../../sandbox-native/launcher.ts";
+import type { NoWayOut } from "../../sandbox-native/way-out.ts";
 import { type BuildAttributes, readAttributes } from "./attributes.ts";
 import { type BuildContext, type Subject, supportedSystems } from "./context.ts";
 import { buildDirectoryInside, makeSurroundings, printEnvironment } from "./environment.ts";
 import { BuildError } from "./errors.ts";
 import { type Buildable, findInputClosure, type InputClosure } from "./inputs.ts";
+import { findNetwork } from "./network.ts";
 import { makeGraphFiles, makeGraphObjects } from "./references-graph.ts";
 import { makeReplacements, type Replacements, replaceBytes } from "./replace-bytes.ts";
 
@@ -31,6 +33,8 @@ export interface PreparedBuild extends Buildable {
   readonly outputs: readonly PlannedOutput[];
   readonly environment: ReadonlyMap<string, Uint8Array>;
   readonly order: BuildOrder;
+  /** Why it has no network, though it makes fixed outputs. */
+  readonly networkMissing?: NoWayOut;
 }
 
 export interface PrepareOptions {
@@ -42,7 +46,8 @@ export interface PrepareOptions {
 
 /**
  * All of the inputs must be valid. Throws BUILD_SYSTEM_UNSUPPORTED, BUILD_FEATURE_UNSUPPORTED, BUILD_BUILTIN_UNSUPPORTED,
- * BUILD_ATTRIBUTE_INVALID, BUILD_INPUT_MISSING, BUILD_WORLD_NOT_INPUT, BUILD_WORLD_NOT_ADMITTED.
+ * BUILD_ATTRIBUTE_INVALID, BUILD_INPUT_MISSING, BUILD_WORLD_NOT_INPUT, BUILD_WORLD_NOT_ADMITTED,
+ * BUILD_NETWORK_UNAVAILABLE.
  */
 export function prepareBuild(
   context: BuildContext,
@@ -60,6 +65,7 @@ export function prepareBuild(
   const inputs = closure.inOrder;
   const world = findWorld(context, subject, attributes, closure, derivation.outputs.values());
   const outputs = planOutputs(context, buildable, closure);
+  const { network, missing: networkMissing } = findNetwork(context, subject, derivation);
 
   const outputPaths = new Map(outputs.map(({ id, scratchPath }) => [id, printStorePath(directory, scratchPath)]));
   const replacements = makeReplacements(Array.from(outputPaths, ([id, path]) => [placeholderOf(id), path]));
@@ -93,7 +99,7 @@ export function prepareBuild(
       uid: 1000,
       gid: 100,
       hostName: "localhost",
-      network: "none",
+      network,
       personality: derivation.system === "i686-linux" && settings.system !== "i686-linux" ? "linux32" : "linux",
       umask: 0o022,
       limits: {
@@ -115,6 +121,7 @@ export function prepareBuild(
     outputs,
     environment,
     order,
+    ...(networkMissing === undefined ? {} : { networkMissing }),
   };
 }
 

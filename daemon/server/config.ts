@@ -4,6 +4,8 @@ import { availableParallelism, homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
+import { isAddressBlock } from "../../sandbox-native/address-block.ts";
+import { defaultBlockedNetworks, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import { thisProgram } from "../api/build-id.ts";
 import { defaultStoreDirectory, socketOf } from "../api/socket-place.ts";
 import { ServerError } from "./errors.ts";
@@ -20,6 +22,8 @@ export interface DaemonConfig {
   /** 0: all. */
   readonly cores: number;
   readonly strength: Strength;
+  /** Of builds of fixed outputs. */
+  readonly network: Pick<WayOutOptions, "mode" | "blocked">;
   /** Ends when nobody was connected for so long; 0: never. */
   readonly idleExitMs: number;
   readonly drainMs: number;
@@ -69,6 +73,7 @@ export function readConfig(argv: readonly string[], place: Place = placeOfThisPr
     maxJobs: flags.maxJobs ?? availableParallelism(),
     cores: flags.cores,
     strength: flags.strength,
+    network: { mode: flags.network, blocked: flags.blockedNetworks },
     idleExitMs: (flags.idleExit ?? (flags.background ? 60 : 0)) * 1000,
     drainMs: flags.drain * 1000,
     maxConnections: flags.maxConnections,
@@ -100,6 +105,8 @@ interface Flags {
   readonly maxJobs?: number;
   readonly cores: number;
   readonly strength: Strength;
+  readonly network: WayOutOptions["mode"];
+  readonly blockedNetworks: readonly string[];
   readonly idleExit?: number;
   readonly drain: number;
   readonly maxConnections: number;
@@ -149,6 +156,16 @@ function makeCommand({ environment, print, printError }: Place): Command {
         .default(readChoice("CLOISTER_STRENGTH", environment["CLOISTER_STRENGTH"], strengths, "auto")),
     )
     .addOption(
+      new Option("--network <mode>", "of builds of fixed outputs: where there is one, or fail without, or none")
+        .choices(["auto", "required", "none"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--blocked-networks <list>", "what they never reach, such as 169.254.0.0/16,10.0.0.0/8")
+        .argParser(addressBlocks)
+        .default(defaultBlockedNetworks, "link-local, metadata, multicast and reserved addresses"),
+    )
+    .addOption(
       number("--idle-exit <seconds>", "end when nobody was connected for so long; 0: never", 0, "CLOISTER_IDLE_EXIT"),
     )
     .addOption(number("--drain <seconds>", "how long running builds may go on after SIGTERM", 0).default(60))
@@ -180,6 +197,14 @@ function wholeNumber(least: number): (text: string) => number {
       throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
     return value;
   };
+}
+
+/** For commander, too. */
+function addressBlocks(text: string): string[] {
+  const blocks = text.split(",").filter((block) => block !== "");
+  const wrong = blocks.find((block) => !isAddressBlock(block));
+  if (wrong !== undefined) throw new InvalidArgumentError(`${wrong} is no network, such as 10.0.0.0/8 or fe80::/10.`);
+  return blocks;
 }
 
 function readVariable(name: string, value: string, parse: (text: string) => number): number {

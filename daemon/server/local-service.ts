@@ -6,11 +6,13 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
 import { type Launcher, type LauncherOptions, startLauncher } from "../../sandbox-native/launcher.ts";
+import { defaultWayOut, findPasta, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { openStore, type Store, type StoreNotice } from "../../store/store.ts";
 import type { BuildEvent } from "../api/events.ts";
 import type { Caller, Service, Status } from "../api/service.ts";
 import { defaultStoreDirectory } from "../api/socket-place.ts";
+import type { BuildSettings } from "../build/context.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { CallerService, type RunningBuild, type ServiceCore } from "./caller-service.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
@@ -29,6 +31,8 @@ export interface LocalOptions {
   readonly maxJobs?: number;
   /** What builders are told where a request says 0; by default, and if 0, all processors. */
   readonly cores?: number;
+  /** Of builds of fixed outputs; by default they have a way out where the machine has one. */
+  readonly network?: Partial<WayOutOptions>;
   /** By default nothing is logged. */
   readonly log?: Logger;
 }
@@ -82,6 +86,7 @@ export async function openLocal(options: LocalOptions): Promise<Service> {
 
 export async function openLocalService(options: LocalServiceOptions): Promise<LocalService> {
   const maxJobs = options.maxJobs ?? availableParallelism();
+  const network = { ...defaultWayOut, pasta: findPasta(), ...options.network };
   let launcher: Launcher | undefined;
   const store = await openStore({
     storeDirectory: parseStoreDirectory(options.storeDirectory ?? defaultStoreDirectory),
@@ -96,6 +101,7 @@ export async function openLocalService(options: LocalServiceOptions): Promise<Lo
         buildsDirectory: layout.buildsDirectory,
         strength: options.strength ?? "auto",
         maxJobs,
+        pasta: network.mode === "none" ? "" : network.pasta,
         ...options.launcherProgram,
       });
       options.onLauncherStarted?.(layout);
@@ -103,7 +109,7 @@ export async function openLocalService(options: LocalServiceOptions): Promise<Lo
     },
   });
   if (launcher === undefined) throw new Error("the store was opened without a launcher");
-  return new Local(store, launcher, { ...options, maxJobs });
+  return new Local(store, launcher, { ...options, maxJobs, network });
 }
 
 class Local implements LocalService, ServiceCore {
@@ -119,7 +125,11 @@ class Local implements LocalService, ServiceCore {
   /** By the id of its record; there are never more than run at once. */
   readonly #building = new Map<string, RunningBuild>();
 
-  constructor(store: Store, launcher: Launcher, options: LocalServiceOptions & { readonly maxJobs: number }) {
+  constructor(
+    store: Store,
+    launcher: Launcher,
+    options: LocalServiceOptions & { readonly maxJobs: number; readonly network: BuildSettings["network"] },
+  ) {
     this.store = store;
     this.launcher = launcher;
     this.pathInfos = new PathInfoCache(store);
@@ -127,7 +137,8 @@ class Local implements LocalService, ServiceCore {
     this.log = options.log ?? openLogger("silent", { readable: false });
     this.#options = options;
     const cores = options.cores || availableParallelism();
-    this.scheduler = new Scheduler({ store, launcher, maxJobs: options.maxJobs, cores, system: this.system });
+    const { maxJobs, network } = options;
+    this.scheduler = new Scheduler({ store, launcher, maxJobs, cores, system: this.system, settings: { network } });
   }
 
   get storeDirectory(): StoreDirectory {

@@ -35,11 +35,22 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function serve(config: DaemonConfig, log: Logger): Promise<number> {
-  const { root, storeDirectory, stateDirectory, socket, strength, maxJobs, cores, trust, maxConnections, idleExitMs } =
-    config;
+  const {
+    root,
+    storeDirectory,
+    stateDirectory,
+    socket,
+    strength,
+    network,
+    maxJobs,
+    cores,
+    trust,
+    maxConnections,
+    idleExitMs,
+  } = config;
   let daemon: Daemon | undefined;
   const service = await openLocalService({
-    ...{ root, storeDirectory, strength, maxJobs, cores, log },
+    ...{ root, storeDirectory, strength, network, maxJobs, cores, log },
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
     countConnections: () => daemon?.connections ?? 0,
     onShutdown: (drainMs) => daemon?.stop(drainMs),

@@ -11,6 +11,7 @@ const programs = {
   probe: "../jail/probe/",
   outside: "./outside.c",
   smuggler: "./smuggler.c",
+  ask: "./ask.c",
 } as const;
 
 export type Program = keyof typeof programs;

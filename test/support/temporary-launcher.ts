@@ -88,15 +88,17 @@ export interface TemporaryLauncherOptions {
   readonly folder?: string;
   /** Defences to take out, by their names in core/defences.h; `compileNativePrograms("without")` comes before. */
   readonly without?: readonly string[];
+  /** For builds with a way out. */
+  readonly pasta?: string;
 }
 
 export async function makeTemporaryLauncher(options: TemporaryLauncherOptions = {}): Promise<TemporaryLauncher> {
   const folders = makeTemporaryFolders(options.folder);
   const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
   addBusybox(store);
-  const { strength = "auto", maxJobs = 2, without = [] } = options;
+  const { strength = "auto", maxJobs = 2, without = [], pasta = "" } = options;
   const launcherOptions = {
-    ...{ ...folders.options, strength, maxJobs },
+    ...{ ...folders.options, strength, maxJobs, pasta },
     ...(without.length > 0 && {
       executable: programOf("without", "cloister-launcher"),
       extraArguments: [`without=${without.join(",")}`],

@@ -36,6 +36,8 @@ enum class Defence : uint8_t {
   kLinkedFilesCopied,    // files of an output that have names outside of the outputs
   kAttributesRemoved,    // extended ones, from outputs
   kReadOnlyDevices,      // /dev/null and the like are the host's own nodes
+  kBlockedAddresses,     // networks that builds with a way out do not reach
+  kHostLoopbackHidden,   // from builds with a way out
 };
 
 struct NamedDefence {
@@ -71,6 +73,8 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kLinkedFilesCopied, "linked_files_copied"},
     {Defence::kAttributesRemoved, "attributes_removed"},
     {Defence::kReadOnlyDevices, "read_only_devices"},
+    {Defence::kBlockedAddresses, "blocked_addresses"},
+    {Defence::kHostLoopbackHidden, "host_loopback_hidden"},
 };
 
 #if defined(CLOISTER_TEST_DEFENCES)

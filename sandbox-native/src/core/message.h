@@ -103,6 +103,11 @@ class MessageWriter {
     body_.append(bytes);
     return *this;
   }
+  MessageWriter& Texts(const std::vector<std::string>& texts) {
+    U32(static_cast<uint32_t>(texts.size()));
+    for (const std::string& text : texts) Bytes(text);
+    return *this;
+  }
   MessageWriter& Bytes(const void* data, size_t size) { return Bytes({static_cast<const char*>(data), size}); }
 
   const std::string& body() const noexcept { return body_; }

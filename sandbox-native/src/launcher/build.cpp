@@ -12,6 +12,7 @@
 
 #include "launcher/jail-mounts.h"
 #include "launcher/move-into-store.h"
+#include "launcher/network-helper.h"
 #include "launcher/watch.h"
 #include "linux/jail-plan.h"
 
@@ -126,10 +127,16 @@ class Build {
       : context_(context), id_(id), order_(order), prepared_(prepared), view_(view), stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
+    Result<WayOut> way = OpenWay();
     Result<OpenedMounts> opened = OpenJailMounts(context_.root, prepared_, view_, order_.spec);
     stopwatch_.Lap("open-inputs");
-    if (!opened.ok()) {
-      ending_ = {Ending::Kind::kSetupFailed, 0, opened.failure()};
+    if (opened.ok() && way.ok() && order_.spec.has_network) {
+      Result<void> done = way->Wait();
+      if (!done.ok()) way = done.failure();
+      stopwatch_.Lap("open-network");
+    }
+    if (!opened.ok() || !way.ok()) {
+      ending_ = {Ending::Kind::kSetupFailed, 0, opened.ok() ? way.failure() : opened.failure()};
       return;
     }
     opened_ = *std::move(opened);
@@ -146,6 +153,13 @@ class Build {
     wall_microseconds_ = NowMicroseconds() - start;
     ending_ = DescribeEnding(*prepared_.jail, info, context_.running.IsCancelled(id_) ? Ending::Kind::kCancelled : reason);
     stopwatch_.Lap("wait");
+  }
+
+  /// A part of it is made while the mounts are opened.
+  Result<WayOut> OpenWay() {
+    if (!order_.spec.has_network) return WayOut();
+    if (context_.network_fd < 0) return Failure{"JAIL_STEP_FAILED", "open-network", ENOENT, "to find pasta", 0};
+    return WayOut::Open(context_.network_fd, prepared_.network.fd(), order_.spec.blocked_networks);
   }
 
   /// Nothing in the view is of use to anyone.

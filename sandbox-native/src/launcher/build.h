@@ -66,6 +66,7 @@ struct BuildContext {
   RunningBuilds& running;
   Reaper& reaper;
   NameSource& names;
+  int network_fd = -1;  // of the network helper, if there is one
 };
 
 /// The pipe of a builder's output; one for each thread, used for one build after the other: when a jail has ended,

@@ -41,15 +41,6 @@ Result<void> UnshareUser() {
   return {};
 }
 
-Result<void> UnshareRest() {
-  if (unshare(CLONE_NEWNS) != 0) return Failure::Errno(kCode, "make-mount-namespace");
-  if (HasDefence(Defence::kOwnNetwork) && unshare(CLONE_NEWNET) != 0)
-    return Failure::Errno(kCode, "make-network-namespace");
-  const int ipc = HasDefence(Defence::kOwnIpc) ? CLONE_NEWIPC : 0;
-  if (unshare(ipc | CLONE_NEWUTS) != 0) return Failure::Errno(kCode, "make-namespaces");
-  return {};
-}
-
 /// From now on inside 0 is the caller; no group of the caller's goes on to a builder.
 Result<void> BecomeZero() {
   if (setgroups(0, nullptr) != 0) return Failure::Errno(kCode, "drop-groups");
@@ -72,7 +63,6 @@ Result<Identities> TakeRange() {
   if (done.ok()) done = UnshareUser();
   if (done.ok()) done = mapper.Map();
   if (done.ok()) done = BecomeZero();
-  if (done.ok()) done = UnshareRest();
   if (!done.ok()) return done.failure();
   return Identities{Strength::kRange, 1, uids.count, -1};
 }
@@ -113,11 +103,9 @@ Result<void> CheckIdsExist(const Identities& identities) {
 
 Result<Identities> TakeRoot() {
   if (geteuid() != 0) return Failure{kCode, "be-root", EPERM, "", 0};
-  Result<void> done = UnshareRest();
-  if (!done.ok()) return done.failure();
   Result<Identities> identities = TakeRootIds();
   if (!identities.ok()) return identities;
-  done = CheckIdsExist(*identities);
+  Result<void> done = CheckIdsExist(*identities);
   if (done.ok()) done = BecomeZero();
   if (!done.ok()) return done.failure();
   return identities;
@@ -130,7 +118,6 @@ Result<Identities> TakeSingle() {
   if (done.ok()) done = WriteFile("/proc/self/setgroups", "deny");
   if (done.ok()) done = WriteFile("/proc/self/uid_map", uid_line);
   if (done.ok()) done = WriteFile("/proc/self/gid_map", gid_line);
-  if (done.ok()) done = UnshareRest();
   if (!done.ok()) return done.failure();
   return Identities{Strength::kSingle, 0, 1, -1};
 }
@@ -165,6 +152,15 @@ Result<Identities> TakeStrength(Strength strength) {
       return TakeSingle();
   }
   return Failure{kCode, "know-strength", EINVAL, "", 0};
+}
+
+Result<void> LeaveHost() {
+  if (unshare(CLONE_NEWNS) != 0) return Failure::Errno(kCode, "make-mount-namespace");
+  if (HasDefence(Defence::kOwnNetwork) && unshare(CLONE_NEWNET) != 0)
+    return Failure::Errno(kCode, "make-network-namespace");
+  const int ipc = HasDefence(Defence::kOwnIpc) ? CLONE_NEWIPC : 0;
+  if (unshare(ipc | CLONE_NEWUTS) != 0) return Failure::Errno(kCode, "make-namespaces");
+  return {};
 }
 
 Result<pid_t> BecomeFirstProcess() {

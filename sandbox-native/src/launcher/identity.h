@@ -27,14 +27,18 @@ struct Identities {
   Strength strength = Strength::kSingle;
   uint32_t first = 0;
   uint32_t count = 1;
-  int lock_fd = -1;  // root: held as long as the ids are used
+  int lock_fd = -1;     // root: held as long as the ids are used
+  int network_fd = -1;  // of the helper that makes ways out (network-helper.h), if there is one
 
   JailIdentity At(uint32_t index) const noexcept { return {first + index, first + index}; }
 };
 
-/// Takes the strength for this process, which has one thread; namespaces of its own for mounts, network, ipc and host
-/// name come with it. Fails with STRENGTH_UNAVAILABLE and the step that did not work.
+/// Takes the strength for this process, which has one thread. Fails with STRENGTH_UNAVAILABLE and the step that did not
+/// work.
 Result<Identities> TakeStrength(Strength strength);
+
+/// Leaves the host's mounts, network, ipc and host name for namespaces of its own. Fails with STRENGTH_UNAVAILABLE.
+Result<void> LeaveHost();
 
 /// Makes the process that is to be 1 of a new pid namespace, a child of this one's parent, and gives its pid here; 0 in
 /// the new process.

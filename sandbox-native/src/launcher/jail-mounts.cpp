@@ -22,6 +22,14 @@ constexpr char kCode[] = "JAIL_STEP_FAILED";
 /// What of a world is the jail's own instead.
 constexpr std::string_view kNotFromWorld[] = {"proc", "sys", "dev", "tmp", "build"};
 constexpr std::string_view kOurEtc[] = {"passwd", "group", "hosts"};
+/// And of a jail with a way out.
+constexpr char kResolver[] = "resolv.conf", kNameSwitch[] = "nsswitch.conf", kServices[] = "services";
+
+constexpr std::string_view kNameSwitchText = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n";
+/// Source: IANA's registry of service names; those that programs look up by name when they fetch something.
+constexpr std::string_view kServicesText =
+    "ftp\t21/tcp\nssh\t22/tcp\ndomain\t53/tcp\ndomain\t53/udp\nhttp\t80/tcp\nntp\t123/udp\nhttps\t443/tcp\nhttps\t443/udp\n"
+    "rsync\t873/tcp\nftps\t990/tcp\nsvn\t3690/tcp\ngit\t9418/tcp\n";
 
 class Opener {
  public:
@@ -79,6 +87,7 @@ class Opener {
       if (!entry.ok()) return entry.failure();
       has_etc_ |= name == "etc";
       opened_.mounts.etc_from_world |= name == "etc" && entry->kind == JailEntry::Kind::kDirectory;
+      if (name == "etc" && spec_.has_network && opened_.mounts.etc_from_world) continue;  // see OpenMixedEtc
       opened_.mounts.world.push_back(*std::move(entry));
     }
     if (!opened_.mounts.etc_from_world) return {};
@@ -89,6 +98,7 @@ class Opener {
   }
 
   Result<void> OpenEtc() {
+    if (spec_.has_network && (opened_.mounts.etc_from_world || !has_etc_)) return OpenMixedEtc();
     if (!opened_.mounts.etc_from_world) {
       if (has_etc_) return {};  // the world's is a symlink or a file, and it shall have its will
       JailEntry& entry = opened_.mounts.etc.emplace_back();
@@ -105,6 +115,49 @@ class Opener {
       opened_.mounts.etc.push_back(*std::move(entry));
     }
     return {};
+  }
+
+  /// A directory with all that the world has there and all that is ours, because no world has placeholders for what only
+  /// jails with a way out need.
+  Result<void> OpenMixedEtc() {
+    opened_.mounts.etc_is_mixed = true;
+    Result<UniqueFd> own = WriteNetworkFiles();
+    if (!own.ok()) return own.failure();
+    std::vector<std::string> taken;
+    const auto add = [&](int directory_fd, const std::string& name) -> Result<void> {
+      if (std::find(taken.begin(), taken.end(), name) != taken.end()) return {};
+      taken.push_back(name);
+      Result<JailEntry> entry = OpenEntry(directory_fd, name);
+      if (!entry.ok()) return entry.failure();
+      entry->name = "etc/" + name;
+      if (entry->mount_fd >= 0 && SetMountAttributes(entry->mount_fd, 0, MOUNT_ATTR_RDONLY) != 0)
+        return Failure::Errno(kCode, "set-mount-attributes", name);
+      opened_.mounts.etc.push_back(*std::move(entry));
+      return {};
+    };
+    for (const char* name : {kResolver, kNameSwitch})
+      if (Result<void> added = add(own->get(), name); !added.ok()) return added;
+    for (const std::string_view name : kOurEtc)
+      if (Result<void> added = add(root_.etc.get(), std::string(name)); !added.ok()) return added;
+    if (world_etc_)
+      for (const std::string& name : NamesIn(world_etc_.get()))
+        if (Result<void> added = add(world_etc_.get(), name); !added.ok()) return added;
+    return add(own->get(), kServices);
+  }
+
+  Result<UniqueFd> WriteNetworkFiles() {
+    const std::string place = prepared_.workspace + "/etc";
+    if (mkdirat(root_.builds.get(), place.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-directory", "etc");
+    UniqueFd directory(openat(root_.builds.get(), place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory) return Failure::Errno(kCode, "open-directory", "etc");
+    const std::pair<const char*, std::string_view> files[] = {
+        {kResolver, spec_.resolver_configuration}, {kNameSwitch, kNameSwitchText}, {kServices, kServicesText}};
+    for (const auto& [name, contents] : files) {
+      const UniqueFd file(openat(directory.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444));
+      if (!file || write(file.get(), contents.data(), contents.size()) != static_cast<ssize_t>(contents.size()))
+        return Failure::Errno(kCode, "write-file", name);
+    }
+    return directory;
   }
 
   Result<void> OpenBuildDirectory() {

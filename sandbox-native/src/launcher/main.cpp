@@ -14,6 +14,7 @@
 #include "core/defences.h"
 #include "launcher/channel.h"
 #include "launcher/identity.h"
+#include "launcher/network-helper.h"
 #include "launcher/print-plan.h"
 #include "launcher/probe.h"
 #include "launcher/serve.h"
@@ -22,11 +23,24 @@
 namespace cloister {
 namespace {
 
-enum Argument { kMode = 1, kStrength, kStore, kStaging, kTrash, kBuilds, kMostJobs, kFirstId, kIdCount, kLockFd };
+enum Argument { kMode = 1, kStrength, kStore, kStaging, kTrash, kBuilds, kMostJobs, kPasta, kFirstId, kIdCount, kLockFd, kNetworkFd };
 
 int Fail(const Failure& failure) {
   Channel(kChannelFd).SendFailure(0, failure);
   return 1;
+}
+
+/// What has to be done while the host's network and mounts are in sight; then they are left.
+Result<void> StartHelpers(Identities& identities, const std::string& pasta) {
+  if (!pasta.empty()) {
+    std::optional<JailIdentity> identity;
+    // Its last id is kept for pasta: no build ever has it.
+    if (identities.strength != Strength::kSingle) identity = identities.At(--identities.count);
+    Result<UniqueFd> helper = StartNetworkHelper(pasta, identity);
+    if (!helper.ok()) return helper.failure();
+    identities.network_fd = helper->Release();
+  }
+  return LeaveHost();
 }
 
 int Start(int count, char** arguments) {
@@ -38,6 +52,9 @@ int Start(int count, char** arguments) {
   if (!HasDefence(Defence::kDescriptorsClosed)) fcntl(program.get(), F_SETFD, 0);
   Result<Identities> identities = TakeStrength(*strength);
   if (!identities.ok()) return Fail(identities.failure());
+  int turns[2];
+  if (pipe2(turns, O_CLOEXEC) != 0) return Fail(Failure::Errno("LAUNCHER_START_FAILED", "make-pipe"));
+  UniqueFd wait(turns[0]), go(turns[1]);
   Result<pid_t> first = BecomeFirstProcess();
   if (!first.ok()) return Fail(first.failure());
   if (*first > 0) {
@@ -46,11 +63,19 @@ int Start(int count, char** arguments) {
     Channel(kChannelFd).Send(MessageKind::kSpawned, 0, body.body());
     return 0;
   }
+  // Which process this is has been said before it can fail: else nobody could wait for its end.
+  go.Reset();
+  char byte;
+  (void)!read(wait.get(), &byte, 1);
+  Result<void> done = StartHelpers(*identities, arguments[kPasta]);
+  if (!done.ok()) return Fail(done.failure());
   std::vector<std::string> texts(arguments, arguments + count);
   texts[kMode] = "inside";
-  for (const uint32_t number : {identities->first, identities->count, static_cast<uint32_t>(identities->lock_fd)})
+  for (const uint32_t number : {identities->first, identities->count, static_cast<uint32_t>(identities->lock_fd),
+                                static_cast<uint32_t>(identities->network_fd)})
     texts.push_back(std::to_string(number));
-  if (identities->lock_fd >= 0) fcntl(identities->lock_fd, F_SETFD, 0);
+  for (const int fd : {identities->lock_fd, identities->network_fd})
+    if (fd >= 0) fcntl(fd, F_SETFD, 0);
   if (const char* without = DefencesTakenOut(); without != nullptr) texts.push_back(without);
   std::vector<char*> list;
   for (std::string& text : texts) list.push_back(text.data());
@@ -68,7 +93,9 @@ int RunInside(char** arguments) {
   identities.first = Number(arguments[kFirstId]);
   identities.count = Number(arguments[kIdCount]);
   identities.lock_fd = static_cast<int>(Number(arguments[kLockFd]));
-  if (identities.lock_fd >= 0) fcntl(identities.lock_fd, F_SETFD, FD_CLOEXEC);
+  identities.network_fd = static_cast<int>(Number(arguments[kNetworkFd]));
+  for (const int fd : {identities.lock_fd, identities.network_fd})
+    if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
   const LauncherDirectories directories{arguments[kStore], arguments[kStaging], arguments[kTrash], arguments[kBuilds]};
   Serve(identities, directories, Number(arguments[kMostJobs]));
 }
@@ -80,8 +107,8 @@ int main(int count, char** arguments) {
   using namespace cloister;
   count = TakeDefencesOut(count, arguments);
   const std::string mode = count > kMode ? arguments[kMode] : "";
-  if (mode == "serve" && count == kMostJobs + 1) return Start(count, arguments);
-  if (mode == "inside" && count == kLockFd + 1 && getpid() == 1) return RunInside(arguments);
+  if (mode == "serve" && count == kPasta + 1) return Start(count, arguments);
+  if (mode == "inside" && count == kNetworkFd + 1 && getpid() == 1) return RunInside(arguments);
   if (mode == "--print-plan" && count == kMode + 1) return PrintPlan();
   if (mode == "--probe" && count == kMode + 2) return Probe(arguments[kMode + 1]);
   return 2;

@@ -19,6 +19,8 @@ namespace {
 Result<void> TryOverlay() {
   Result<Identities> identities = TakeStrength(Strength::kSingle);
   if (!identities.ok()) return identities.failure();
+  Result<void> left = LeaveHost();
+  if (!left.ok()) return left;
   const auto failed = [](const char* step) { return Failure::Errno("PROBE", step); };
   if (Mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return failed("make-mounts-private");
   // Over /proc, which is there for sure; only this process sees it.
@@ -34,7 +36,7 @@ Result<void> TryOverlay() {
 Result<void> TryUserNamespace() {
   Result<Identities> identities = TakeStrength(Strength::kSingle);
   if (!identities.ok()) return identities.failure();
-  return {};
+  return LeaveHost();
 }
 
 void Write(std::string_view text) { (void)!write(STDOUT_FILENO, text.data(), text.size()); }

@@ -186,7 +186,8 @@ class Launcher {
   void Do(Order& order, const LogPipe& log) {
     switch (order.kind) {
       case MessageKind::kBuild:
-        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_}, log, first_private_, order);
+        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_, identities_.network_fd}, log,
+                        first_private_, order);
       case MessageKind::kCancel:
         return running_.Cancel(order.id);
       case MessageKind::kRestore:

@@ -142,6 +142,11 @@ void AddRootEntry(Plan& plan, const JailEntry& entry) {
 }
 
 void AddEtc(Plan& plan, const JailMounts& mounts) {
+  if (mounts.etc_is_mixed) {
+    AddDirectory(plan, "/etc", 0755);
+    for (const JailEntry& entry : mounts.etc) AddRootEntry(plan, entry);
+    return;
+  }
   for (const JailEntry& entry : mounts.etc) {
     if (mounts.etc_from_world) {
       AddMove(plan, entry.mount_fd, plan.Keep("/etc/" + entry.name));

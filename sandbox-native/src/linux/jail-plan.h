@@ -25,6 +25,7 @@ struct JailMounts {
   int build_directory_fd = -1;
   std::vector<JailEntry> world;   // for the root directory
   bool etc_from_world = false;
+  bool etc_is_mixed = false;      // then it is a directory of the root, and each entry of `etc` has its name from there
   std::vector<JailEntry> etc;     // etc_from_world: files to mount over those below /etc; else the one entry "etc"
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "linux/address-block.h"
+
 namespace cloister {
 namespace {
 
@@ -17,6 +19,8 @@ bool IsSafe(const JailSpec& spec) {
   return SplitAbsolutePath(spec.store_directory) && SplitAbsolutePath(spec.build_directory) && base_names(spec.inputs) &&
          base_names(spec.outputs) && (spec.world.empty() || IsBaseName(spec.world)) && !HasNul(spec.builder) &&
          texts(spec.arguments) && texts(spec.environment) && !spec.arguments.empty() &&
+         std::all_of(spec.blocked_networks.begin(), spec.blocked_networks.end(),
+                     [](const std::string& text) { return ParseAddressBlock(text).has_value(); }) &&
          std::all_of(spec.files.begin(), spec.files.end(), [](const JailFile& file) { return IsBaseName(file.name); });
 }
 
@@ -57,6 +61,9 @@ std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
   if (profile > static_cast<uint8_t>(SeccompProfile::kShell)) return std::nullopt;
   spec.seccomp.profile = static_cast<SeccompProfile>(profile);
   spec.seccomp.nested_user_namespaces = reader.U8() != 0;
+  spec.has_network = reader.U8() != 0;
+  spec.blocked_networks = reader.Texts();
+  spec.resolver_configuration = reader.Text();
   if (!IsSafe(spec)) return std::nullopt;
   return spec;
 }

@@ -50,6 +50,9 @@ struct JailSpec {
   uint64_t log_bytes = 0;
   std::vector<JailLimit> limits;
   SeccompSpec seccomp;
+  bool has_network = false;                   // a way out, to all addresses but those of the blocks
+  std::vector<std::string> blocked_networks;  // see ParseAddressBlock
+  std::string resolver_configuration;         // the contents of /etc/resolv.conf
 };
 
 /// Reads the part of a build's order that is its JailSpec; nothing if it breaks a rule that paths rest on.

@@ -24,6 +24,11 @@ describe("how a builder ended", () => {
       { step: "pivot-root", errnoName: "EPERM", path: "/x" },
     ],
     [
+      { kind: "setup-failed", step: "open-network", errno: 1, errnoName: "EPERM", path: "to open it" },
+      "BUILD_NETWORK_FAILED",
+      { what: "to open it", errnoName: "EPERM" },
+    ],
+    [
       { kind: "exec-failed", step: "exec", errno: 2, errnoName: "ENOENT", path: "" },
       "BUILD_BUILDER_NOT_EXECUTABLE",
       { errnoName: "ENOENT", path: "/b" },
@@ -33,6 +38,14 @@ describe("how a builder ended", () => {
     expect(error).toMatchObject({ code, details: { ...details, drvPath: subject.drvPath, name: "x" } });
     expect(error?.message).toContain("x");
     expect(error?.hint).not.toBe("");
+  });
+
+  test("a build that had no network, and would have had one elsewhere, says so when it fails", () => {
+    const missing = { reason: "pasta is not installed", remedy: "sudo apt-get install passt" };
+    const error = endingError(subject, "/b", { kind: "exited", code: 3 }, limits, missing);
+    expect(error).toMatchObject({ code: "BUILD_FAILED_OFFLINE", details: { code: 3, ...missing } });
+    expect(error?.hint).toContain(missing.remedy);
+    expect(endingError(subject, "/b", { kind: "exited", code: 0 }, limits, missing)).toBeUndefined();
   });
 
   test("what was ended by a limit says where the whole log is", () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { type DaemonConfig, readConfig } from "../../../../daemon/server/config.ts";
+import { defaultBlockedNetworks } from "../../../../sandbox-native/way-out.ts";
 
 const printed: string[] = [];
 const place = (environment: NodeJS.ProcessEnv = {}, uid = 1000) => ({
@@ -22,6 +23,10 @@ test("without a word: a store of one's own, which never ends by itself", () => {
     socket: "/home/ada/.local/share/cloister/cloister/var/cloister/socket",
     strength: "auto",
     idleExitMs: 0,
+    network: { mode: "auto", blocked: defaultBlockedNetworks },
+  });
+  expect(read(["--network", "required", "--blocked-networks", "10.0.0.0/8,fc00::/7"]).network).toEqual({
+    ...{ mode: "required", blocked: ["10.0.0.0/8", "fc00::/7"] },
   });
   expect(read([], { XDG_DATA_HOME: "/data" }).root).toBe("/data/cloister");
   expect(read([], { XDG_DATA_HOME: "relative" }).root).toBe("/home/ada/.local/share/cloister");

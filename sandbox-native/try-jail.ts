@@ -1,0 +1,64 @@
+/** A jail tried for real, in a store that is made for it and removed again. */
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CloisterError } from "../derivations/error.ts";
+import { launcherExecutable } from "./binding.ts";
+import type { JailSpec } from "./jail-spec.ts";
+import { startLauncher } from "./launcher.ts";
+import type { Strength } from "./launcher-messages.ts";
+
+export interface TriedJail {
+  readonly ok: boolean;
+  readonly why?: string;
+  readonly remedy?: string;
+}
+
+/** Runs a build whose builder is the launcher's own program, which is static and can do nothing well. */
+export async function tryJail(
+  strength: Strength,
+  options: { readonly pasta?: string; readonly network?: JailSpec["network"] } = {},
+): Promise<TriedJail> {
+  const folder = await mkdtemp(join(tmpdir(), "cloister-probe-"));
+  try {
+    const places = ["store", "staging", "trash", "builds"].map((name) => join(folder, name));
+    await Promise.all(places.map((place) => mkdir(place)));
+    const [storeDirectory = "", stagingDirectory = "", trashDirectory = "", buildsDirectory = ""] = places;
+    await copyFile(launcherExecutable(), join(storeDirectory, "program"));
+    const started = { storeDirectory, stagingDirectory, trashDirectory, buildsDirectory, strength, maxJobs: 1 };
+    const { pasta = "", network = "none" } = options;
+    await using launcher = await startLauncher({ ...started, pasta });
+    const { ending } = await launcher.build(
+      { spec: { ...probeSpec, network }, candidates: [], outputs: [] },
+      { onLog: () => undefined },
+    );
+    if (ending.kind === "exited" && ending.code === 0) return { ok: true };
+    const failure =
+      "step" in ending ? `${ending.step} failed with ${ending.errnoName} for ${ending.path}` : ending.kind;
+    return { ok: false, why: `a jail could not be made: ${failure}` };
+  } catch (error) {
+    if (!(error instanceof CloisterError)) throw error;
+    return { ok: false, why: error.message, remedy: error.hint };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const probeSpec: JailSpec = {
+  storeDirectory: "/cloister/store",
+  inputs: ["program"],
+  outputs: [],
+  builder: Buffer.from("/cloister/store/program"),
+  argv0: Buffer.from("program"),
+  args: ["--probe", "nothing"].map((text) => Buffer.from(text)),
+  environment: [],
+  buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
+  files: [],
+  uid: 1000,
+  gid: 100,
+  hostName: "localhost",
+  network: "none",
+  personality: "linux",
+  umask: 0o022,
+  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [] },
+};
