@@ -12,35 +12,80 @@ export async function feedPipe(
   signal?: AbortSignal,
 ): Promise<void> {
   const socket = new Socket({ fd: writeEnd, readable: false, writable: true });
-  const stop = Promise.withResolvers<"stop">();
-  stop.promise.catch(() => undefined); // it may be rejected while nothing waits for it
-  socket.on("error", () => stop.resolve("stop")); // the launcher reads no further: its answer says why
+  const stopping = new Stopping();
+  socket.on("error", () => stopping.stop()); // the launcher reads no further: its answer says why
+  socket.on("drain", () => stopping.goOn());
   answer.then(
-    () => stop.resolve("stop"),
-    () => stop.resolve("stop"),
+    () => stopping.stop(),
+    () => stopping.stop(),
   );
-  const abort = () => stop.reject(signal?.reason);
+  const abort = () => stopping.fail(signal?.reason);
   signal?.addEventListener("abort", abort);
   const pieces = archive[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const piece = await Promise.race([pieces.next(), stop.promise]);
-      if (piece === "stop") {
+      const piece = await stopping.unlessStopped(pieces.next());
+      if (piece === undefined) {
         void Promise.resolve(pieces.return?.()).catch(() => undefined);
         return;
       }
       if (piece.done) break;
-      if (!socket.write(piece.value)) {
-        const drained = new Promise<"drained">((resolve) => socket.once("drain", () => resolve("drained")));
-        await Promise.race([drained, stop.promise]);
-      }
+      if (!socket.write(piece.value)) await stopping.until(() => !socket.writableNeedDrain);
     }
-    await Promise.race([new Promise<void>((resolve) => socket.end(resolve)), stop.promise]);
+    await stopping.unlessStopped(new Promise<void>((resolve) => socket.end(resolve)));
   } catch (error) {
     void Promise.resolve(pieces.return?.()).catch(() => undefined);
     throw error;
   } finally {
     signal?.removeEventListener("abort", abort);
     socket.destroy();
+  }
+}
+
+/**
+ * What ends the feeding early. A promise that is raced with each piece would keep something of every piece until the end;
+ * here only the one that is waited for is known.
+ */
+class Stopping {
+  #isStopped = false;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+
+  stop(): void {
+    this.#isStopped = true;
+    this.goOn();
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.goOn();
+  }
+
+  goOn(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** The value, or undefined when it is over before; throws what it failed with. */
+  async unlessStopped<Value>(promise: Promise<Value>): Promise<Value | undefined> {
+    let settled: { readonly value: Value } | undefined;
+    promise.then(
+      (value) => {
+        settled = { value };
+        this.goOn();
+      },
+      (error: unknown) => this.fail(error),
+    );
+    await this.until(() => settled !== undefined);
+    return this.#isStopped ? undefined : settled?.value;
+  }
+
+  /** Or until it is over; throws what it failed with. */
+  async until(isThere: () => boolean): Promise<void> {
+    while (!this.#isStopped && this.#failure === undefined && !isThere())
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 }
