@@ -34,6 +34,8 @@ export interface BuildRecord {
   /** By output id; empty unless it is done. */
   readonly outputs: Readonly<Record<string, BuiltOutput>>;
   readonly resources: BuildResources;
+  /** Limits that the build was to have and that this machine did not let us enforce, such as "memory". */
+  readonly notEnforced?: readonly string[];
   /** Relative to the log directory. */
   readonly logFile?: string;
 }
@@ -49,6 +51,13 @@ export interface BuiltOutput {
 export interface BuildResources {
   readonly cpuUserMicroseconds: number;
   readonly cpuSystemMicroseconds: number;
+  /** Of the largest of its processes. */
   readonly maxResidentBytes: number;
   readonly wallMicroseconds: number;
+  /** From and to disks. */
+  readonly readBytes?: number;
+  readonly writtenBytes?: number;
+  /** Of all its processes together, at a time; known where a control group counted. */
+  readonly peakMemoryBytes?: number;
+  readonly mostProcesses?: number;
 }

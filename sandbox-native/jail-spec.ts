@@ -55,6 +55,47 @@ export const limitResources = {
   rtprio: 14,
 } as const;
 
+/** A count that travels in 32 bits. */
+const smallCount = z.number().int().min(0).max(0xffff_ffff);
+
+/** What a build may take of the machine; 0 is no limit, of weights no say. */
+export const resourceLimitsSchema = z.strictObject({
+  /** Of all processes together, with what they have in files in memory. */
+  memoryBytes: amount,
+  /** On top of that, with a limit of memory; 0n is none. */
+  swapBytes: amount,
+  /** Thousandths of a processor: 1500 is one and a half. */
+  cpuThousandths: smallCount,
+  /** 1 to 10,000, where 100 is everybody's. */
+  cpuWeight: z.number().int().min(0).max(10_000),
+  /** Threads count. */
+  processes: smallCount,
+  ioWeight: z.number().int().min(0).max(10_000),
+  readBytesPerSecond: amount,
+  writtenBytesPerSecond: amount,
+  /** What must stay free where the build directory is; at most a twentieth of that file system counts. */
+  leastFreeBytes: amount,
+  leastFreeInodes: amount,
+  /** Fail before the builder runs where one of these cannot be enforced. */
+  required: z.boolean(),
+});
+
+export type ResourceLimits = z.infer<typeof resourceLimitsSchema>;
+
+export const noResourceLimits: ResourceLimits = {
+  memoryBytes: 0n,
+  swapBytes: 0n,
+  cpuThousandths: 0,
+  cpuWeight: 0,
+  processes: 0,
+  ioWeight: 0,
+  readBytesPerSecond: 0n,
+  writtenBytesPerSecond: 0n,
+  leastFreeBytes: 0n,
+  leastFreeInodes: 0n,
+  required: false,
+};
+
 const limitNames = Object.keys(limitResources) as [keyof typeof limitResources, ...(keyof typeof limitResources)[]];
 
 /** In the order of the launcher's `SeccompProfile`. */
@@ -75,7 +116,10 @@ export const jailSpecSchema = z
     args: z.array(text),
     /** `NAME=VALUE`; the builder gets these and no others. */
     environment: z.array(text.refine((bytes) => bytes.includes(0x3d), "must be NAME=VALUE")),
-    /** Empty at the start but for `files`; a limit of 0n is none, and counts in memory ("tmpfs") only. */
+    /**
+     * Empty at the start but for `files`; a limit of 0n is none. In memory ("tmpfs") the kernel lets it grow no further; on
+     * disk it is measured now and then, together with what is made in the store directory.
+     */
     buildDirectory: z.strictObject({
       inside: absolutePath,
       kind: z.enum(["disk", "tmpfs"]),
@@ -107,13 +151,13 @@ export const jailSpecSchema = z
       silenceMs: duration,
       logBytes: duration,
       rlimits: z.array(z.strictObject({ resource: z.enum(limitNames), soft: amount, hard: amount })),
+      /** None if it is left out. */
+      resources: resourceLimitsSchema.optional(),
     }),
     /** Which system calls it may make: docs/seccomp.md; without it the profile is "build", or "fetch" with a network. Nested user namespaces come with mounts and all that they allow. */
     seccomp: z
       .strictObject({ profile: z.enum(seccompProfiles), nestedUserNamespaces: z.boolean().optional() })
       .optional(),
-    /** Reserved: control groups are made from it, once there are some. */
-    cgroup: z.undefined().optional(),
   })
   .superRefine((spec, context) => {
     const names = [...spec.inputs, ...spec.outputs];

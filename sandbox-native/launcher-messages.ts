@@ -2,7 +2,7 @@
  * The bodies of the packets to and from the launcher, one after the other what they hold.
  */
 import { errnoNameOf, type FailedCall, type NativeFailure } from "./errors.ts";
-import { type JailSpec, limitResources, seccompProfiles } from "./jail-spec.ts";
+import { type JailSpec, limitResources, noResourceLimits, seccompProfiles } from "./jail-spec.ts";
 import { MessageReader, MessageWriter } from "./message.ts";
 
 export const messageKinds = {
@@ -51,11 +51,35 @@ export interface BuildOrder {
   readonly moveOutputs?: boolean;
 }
 
+/** In the order of src/launcher/ending.h, from kOutOfMemory on. */
+const limitKinds = [
+  "out-of-memory",
+  "too-many-processes",
+  "directory-full",
+  "directory-inodes",
+  "disk-low",
+  "disk-inodes-low",
+] as const;
+export type LimitKind = (typeof limitKinds)[number];
+
+export interface MetLimit {
+  readonly limit: bigint;
+  readonly reached: bigint;
+}
+
+/** In the order of the bits of src/launcher/control-groups.h. */
+export const unenforceableLimits = ["memory", "swap", "cpus", "cpuWeight", "processes", "ioWeight", "ioRate"] as const;
+export type UnenforceableLimit = (typeof unenforceableLimits)[number];
+
 /** How a build ended. */
 export type Ending =
   | { readonly kind: "exited"; readonly code: number }
   | { readonly kind: "signalled"; readonly signal: number }
   | { readonly kind: "timed-out" | "silent" | "log-limit" | "cancelled" }
+  /** Bytes of memory, of the build directory, and of what is free where that lies; or processes, or inodes. */
+  | ({ readonly kind: LimitKind } & MetLimit)
+  /** Nothing ran: the limits that could not have been enforced are in `unenforced`. */
+  | { readonly kind: "not-enforced" }
   | ({ readonly kind: "setup-failed" } & FailedCall)
   /** The path is the builder's, inside the jail; `step` is "exec". */
   | ({ readonly kind: "exec-failed" } & FailedCall);
@@ -63,11 +87,15 @@ export type Ending =
 export interface Resources {
   readonly cpuUserMicroseconds: number;
   readonly cpuSystemMicroseconds: number;
+  /** Of the largest of its processes. */
   readonly maxResidentBytes: number;
   readonly wallMicroseconds: number;
   /** From and to disks. */
   readonly readBytes: number;
   readonly writtenBytes: number;
+  /** Of all processes together, at a time; known where a control group counted. */
+  readonly peakMemoryBytes?: number;
+  readonly mostProcesses?: number;
 }
 
 export interface SealedOutput {
@@ -125,6 +153,19 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   writer.u8(spec.seccomp?.nestedUserNamespaces === true ? 1 : 0);
   if (spec.network === "none") writer.u8(0).texts([]).bytes("");
   else writer.u8(1).texts(spec.network.blocked).bytes(resolverConfiguration(spec.network.nameservers));
+  const resources = spec.limits.resources ?? noResourceLimits;
+  writer
+    .u64(resources.memoryBytes)
+    .u64(resources.swapBytes)
+    .u32(resources.cpuThousandths)
+    .u32(resources.cpuWeight)
+    .u32(resources.processes)
+    .u32(resources.ioWeight)
+    .u64(resources.readBytesPerSecond)
+    .u64(resources.writtenBytesPerSecond)
+    .u64(resources.leastFreeBytes)
+    .u64(resources.leastFreeInodes)
+    .u8(resources.required ? 1 : 0);
   writer.bytes(order.candidates.join(""));
   writer.list(order.outputs, (output) => {
     writer.bytes(output.name);
@@ -158,13 +199,15 @@ export interface DecodedBuildAnswer {
   readonly outputs: BuiltOutput[];
   /** All outputs lie in the store under their names already, and the view was given back. */
   readonly isMoved: boolean;
+  /** Limits that were asked for and that this machine does not let us enforce. */
+  readonly unenforced: readonly UnenforceableLimit[];
   /** How long each part of the launcher's work took. */
   readonly timingsMicroseconds: Record<string, number>;
 }
 
 export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
   const reader = new MessageReader(body);
-  const ending = readEnding(reader);
+  const withoutLimit = readEnding(reader);
   const uid = reader.u32();
   const view = reader.text();
   const resources = {
@@ -176,15 +219,28 @@ export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
     writtenBytes: reader.count(),
   };
   const isMoved = reader.u8() !== 0;
+  const met = { limit: reader.u64(), reached: reader.u64() };
+  const ending = "limit" in withoutLimit ? { ...withoutLimit, ...met } : withoutLimit;
+  const bits = reader.u32();
+  const unenforced = bits === 0 ? [] : unenforceableLimits.filter((_, bit) => (bits & (1 << bit)) !== 0);
+  const peakMemoryBytes = reader.count();
+  const mostProcesses = reader.count();
   const readTimings = reader.deferNumbers();
   const outputs = reader.list(() => readOutput(reader));
   return {
-    ...{ ending, uid, view, resources, outputs, isMoved },
+    ...{ ending, uid, view, outputs, isMoved, unenforced },
+    resources: {
+      ...resources,
+      ...(peakMemoryBytes > 0 && { peakMemoryBytes }),
+      ...(mostProcesses > 0 && { mostProcesses }),
+    },
     get timingsMicroseconds() {
       return readTimings();
     },
   };
 }
+
+const firstLimitKind = 8;
 
 function readEnding(reader: MessageReader): Ending {
   const kind = reader.u8();
@@ -207,8 +263,13 @@ function readEnding(reader: MessageReader): Ending {
       return { kind: "cancelled" };
     case 6:
       return { kind: "setup-failed", ...call };
-    default:
+    case 7:
       return { kind: "exec-failed", ...call };
+    default: {
+      const limitKind = limitKinds[kind - firstLimitKind];
+      // The numbers come further behind.
+      return limitKind === undefined ? { kind: "not-enforced" } : { kind: limitKind, limit: 0n, reached: 0n };
+    }
   }
 }
 

@@ -38,6 +38,11 @@ export interface LauncherOptions {
   readonly maxJobs: number;
   /** The program pasta, for builds with a way out; without, a spec that asks for one fails. */
   readonly pasta?: string;
+  /**
+   * Where control groups may be made: "auto" (the own group, or one above it), "none", or a group's path as in
+   * /proc/self/cgroup.
+   */
+  readonly controlGroupRoot?: string;
   readonly executable?: string;
   /** Given to `executable` after its other arguments: the launcher that tests compile for themselves takes some. */
   readonly extraArguments?: readonly string[];
@@ -172,6 +177,7 @@ class RunningLauncher implements Launcher {
       ...directories,
       String(options.maxJobs),
       options.pasta ?? "",
+      options.controlGroupRoot ?? "auto",
     ].concat(options.extraArguments ?? []);
     const started = Promise.withResolvers<Uint8Array>();
     const launcher = new RunningLauncher(strength, executable, args, started);

@@ -8,6 +8,7 @@ import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, tex
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import {
   addMethod,
+  buildLimits,
   buildRecord,
   buildResult,
   byteString,
@@ -151,6 +152,8 @@ export const methods = {
       cores: count,
       timeoutMs: count,
       silenceMs: count,
+      limits: absentOr(buildLimits),
+      requireLimits: absentOr(boolean),
       events: boolean,
     }),
     result: list(buildResult),

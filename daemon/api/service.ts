@@ -10,6 +10,7 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type { BuildLimits } from "./build-limits.ts";
 import type { BuildEvent } from "./events.ts";
 
 export interface Cancellable {
@@ -52,6 +53,10 @@ export interface BuildOptions extends Cancellable {
   /** 0: none. */
   readonly timeoutMs: number;
   readonly silenceMs: number;
+  /** What each build may take; the daemon's own limits and the derivation's hold too. */
+  readonly limits?: BuildLimits;
+  /** Fail before a builder runs where this machine cannot enforce one of its limits. */
+  readonly requireLimits?: boolean;
   readonly onEvent?: (event: BuildEvent) => void;
 }
 

@@ -20,6 +20,7 @@ import {
   type StoreDirectory,
   type StorePath,
 } from "../../derivations/store-path.ts";
+import type { BuildLimits } from "./build-limits.ts";
 import { ProtocolError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
 import { plainDetails } from "./plain-details.ts";
@@ -217,7 +218,12 @@ export const buildRecord: Schema<BuildRecord> = object({
     cpuSystemMicroseconds: number,
     maxResidentBytes: number,
     wallMicroseconds: number,
+    readBytes: absentOr(number),
+    writtenBytes: absentOr(number),
+    peakMemoryBytes: absentOr(number),
+    mostProcesses: absentOr(number),
   }),
+  notEnforced: absentOr(list(text())),
   logFile: absentOr(text()),
 });
 
@@ -229,6 +235,25 @@ export const pathDetails: Schema<PathDetails> = object({
   closureBytes: size,
   closurePaths: count,
   record: absentOr(buildRecord),
+});
+
+const limit = absentOr(count);
+
+/** What is absent or 0 is no limit. */
+export const buildLimits: Schema<BuildLimits> = object({
+  memoryBytes: limit,
+  swapBytes: limit,
+  cpuThousandths: limit,
+  cpuWeight: limit,
+  processes: limit,
+  ioWeight: limit,
+  readBytesPerSecond: limit,
+  writtenBytesPerSecond: limit,
+  buildDirectoryBytes: limit,
+  buildDirectoryInodes: limit,
+  logBytes: limit,
+  timeoutMs: limit,
+  silenceMs: limit,
 });
 
 export const narListing: Schema<NarListing> = named(

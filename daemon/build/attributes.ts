@@ -1,10 +1,11 @@
 /**
  * The attributes of a derivation that steer its build rather than its builder: plain variables of its environment, or
- * keys of its structured attributes (`__json`). Source: Nix manual, "Advanced Attributes"; `__world` and `__standalone`
- * are cloister's own.
+ * keys of its structured attributes (`__json`). Source: Nix manual, "Advanced Attributes"; `__world`,
+ * `__standalone` and `__limits` are cloister's own.
  */
 import { findText } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
+import { type BuildLimits, readLimitWords } from "../api/build-limits.ts";
 import { BuildError } from "./errors.ts";
 import { isJsonObject, type Json, type JsonObject, parseJson } from "./json.ts";
 
@@ -37,6 +38,8 @@ export interface BuildAttributes {
   /** The variables whose values go to files. */
   readonly passAsFile: readonly string[];
   readonly graphExports: readonly GraphExport[];
+  /** Of `__limits`. */
+  readonly limits: BuildLimits;
   readonly requiredSystemFeatures: readonly string[];
   /** The daemon's own variables that a fixed-output builder gets. */
   readonly impureVariables: readonly string[];
@@ -71,6 +74,7 @@ function readPlain(source: Source): BuildAttributes {
     ...optional("world", world === "" ? undefined : world),
     standalone: findVariable(source, "__standalone") === "1",
     passAsFile: findWords(source, "passAsFile") ?? [],
+    limits: readLimits(source, findVariable(source, "__limits")),
     graphExports: pairExports(source, findWords(source, "exportReferencesGraph") ?? []),
     requiredSystemFeatures: findWords(source, "requiredSystemFeatures") ?? [],
     impureVariables: findWords(source, "impureEnvVars") ?? [],
@@ -89,6 +93,7 @@ function readStructured(source: Source, structured: JsonObject): BuildAttributes
     ...optional("world", world === "" ? undefined : world),
     standalone: standalone === "1" || standalone === true,
     passAsFile: [],
+    limits: readLimits(source, findString(source, structured, "__limits") ?? findVariable(source, "__limits")),
     graphExports: Object.entries(findObject(source, structured, "exportReferencesGraph")).map(([name, paths]) => ({
       name,
       paths: typeof paths === "string" ? [paths] : strings(source, "exportReferencesGraph", paths),
@@ -98,6 +103,12 @@ function readStructured(source: Source, structured: JsonObject): BuildAttributes
     checksOf: (outputId) => readChecks(source, outputChecks[outputId]),
     discardsReferences: (outputId) => discards[outputId] === true,
   };
+}
+
+function readLimits(source: Source, words: string | undefined): BuildLimits {
+  const limits = words === undefined ? {} : readLimitWords(words);
+  if (typeof limits === "string") throw invalid(source, "__limits", limits);
+  return limits;
 }
 
 function readChecks(source: Source, value: Json | undefined): OutputChecks {

@@ -148,7 +148,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     clearTimeout(stillRunning);
     noteLeftovers(leftovers, answer);
     if (unrecorded !== undefined) throw unrecorded;
-    const limits = { ...options, logLimitBytes: settings.logLimitBytes };
+    const limits = { ...build.order.spec.limits, unenforced: answer.unenforced };
     const failure = endingError(subject, text(build.order.spec.builder), answer.ending, limits, build.networkMissing);
     if (failure !== undefined) throw failure;
     options.onJailFree?.();

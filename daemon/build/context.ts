@@ -2,16 +2,22 @@
 import type { Launcher } from "../../sandbox-native/launcher.ts";
 import { defaultWayOut, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { Store } from "../../store/store.ts";
+import type { BuildLimits } from "../api/build-limits.ts";
 
 export interface BuildSettings {
   /** This machine's, such as "x86_64-linux". */
   readonly system: string;
   /** What a derivation may list in requiredSystemFeatures. */
   readonly systemFeatures: readonly string[];
-  /** Where a build works. 0n: no limit. */
-  readonly buildDirectory: { readonly kind: "disk" | "tmpfs"; readonly sizeBytes: bigint; readonly inodes: bigint };
-  /** The most that a log may hold, in bytes; 0: no limit. */
-  readonly logLimitBytes: number;
+  /** Where a build works. */
+  readonly buildDirectory: "disk" | "tmpfs";
+  /** What no build may go beyond, whatever it asks for. */
+  readonly limits: BuildLimits;
+  /** What must stay free on the disk of the builds; at most a twentieth of it counts. */
+  readonly leastFreeBytes: number;
+  readonly leastFreeInodes: number;
+  /** Build nothing whose limits this machine cannot enforce. */
+  readonly requireLimits: boolean;
   /** How many of the log's last lines go with the news of a failure. */
   readonly lastLogLines: number;
   /** The daemon's own variables that fixed-output builders may ask for by impureEnvVars. */
@@ -35,8 +41,11 @@ export interface Subject {
 
 export const defaultBuildSettings: Omit<BuildSettings, "system"> = {
   systemFeatures: ["benchmark", "big-parallel", "nixos-test"],
-  buildDirectory: { kind: "disk", sizeBytes: 0n, inodes: 0n },
-  logLimitBytes: 0,
+  buildDirectory: "disk",
+  limits: { processes: 16_384 },
+  leastFreeBytes: 64 * 1024 * 1024,
+  leastFreeInodes: 1000,
+  requireLimits: false,
   lastLogLines: 25,
   impureEnvironment: new Map(),
   network: { ...defaultWayOut, pasta: "" },

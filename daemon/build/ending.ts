@@ -6,9 +6,11 @@ import type { Subject } from "./context.ts";
 import { BuildError } from "./errors.ts";
 
 export interface Limits {
-  readonly timeoutMs: number;
+  readonly wallTimeMs: number;
   readonly silenceMs: number;
-  readonly logLimitBytes: number;
+  readonly logBytes: number;
+  /** Those that this machine does not let us enforce. */
+  readonly unenforced: readonly string[];
 }
 
 /** Undefined if the builder exited with status 0. */
@@ -32,11 +34,33 @@ export function endingError(
         signalName: nameOfSignal(ending.signal),
       });
     case "timed-out":
-      return new BuildError("BUILD_TIMED_OUT", { ...subject, limitMs: limits.timeoutMs });
+      return new BuildError("BUILD_TIMED_OUT", { ...subject, limitMs: limits.wallTimeMs });
     case "silent":
       return new BuildError("BUILD_SILENT", { ...subject, limitMs: limits.silenceMs });
     case "log-limit":
-      return new BuildError("BUILD_LOG_TOO_LONG", { ...subject, limitBytes: limits.logLimitBytes });
+      return new BuildError("BUILD_LOG_TOO_LONG", { ...subject, limitBytes: limits.logBytes });
+    case "out-of-memory":
+      return new BuildError("BUILD_OUT_OF_MEMORY", { ...subject, limitBytes: ending.limit, peakBytes: ending.reached });
+    case "too-many-processes":
+      return new BuildError("BUILD_TOO_MANY_PROCESSES", { ...subject, limit: Number(ending.limit) });
+    case "directory-full":
+      return new BuildError("BUILD_DIRECTORY_FULL", {
+        ...subject,
+        limitBytes: ending.limit,
+        usedBytes: ending.reached,
+      });
+    case "directory-inodes":
+      return new BuildError("BUILD_DIRECTORY_INODES", { ...subject, limit: Number(ending.limit) });
+    case "disk-low":
+      return new BuildError("BUILD_DISK_LOW", { ...subject, leastBytes: ending.limit, freeBytes: ending.reached });
+    case "disk-inodes-low":
+      return new BuildError("BUILD_DISK_INODES_LOW", {
+        ...subject,
+        least: Number(ending.limit),
+        free: Number(ending.reached),
+      });
+    case "not-enforced":
+      return new BuildError("BUILD_LIMITS_UNENFORCED", { ...subject, limits: limits.unenforced });
     case "cancelled":
       return new BuildError("BUILD_CANCELLED", subject);
     case "setup-failed":

@@ -44,6 +44,42 @@ export const buildErrors = {
       `the build of ${d.name} was ended: its log grew past ${d.limitBytes} bytes`,
     (d) => `Make the builder say less; what it said is in \`cloister log ${d.recordId}\``,
   ),
+  BUILD_OUT_OF_MEMORY: row(
+    (d: OfBuild & { limitBytes: bigint; peakBytes: bigint }) =>
+      `the build of ${d.name} ran out of memory: limit ${size(d.limitBytes)}, peak ${size(d.peakBytes)}`,
+    (d) =>
+      `Raise the limit (\`--memory SIZE\`, or memory in the derivation's __limits), or have the builder do less at once. ${seeLog(d)}`,
+  ),
+  BUILD_TOO_MANY_PROCESSES: row(
+    (d: OfBuild & { limit: number }) =>
+      `the build of ${d.name} was ended: it wanted more than ${d.limit} processes and threads at a time`,
+    (d) => `Raise the limit (\`--processes NUMBER\`), or have the builder start fewer. ${seeLog(d)}`,
+  ),
+  BUILD_DIRECTORY_FULL: row(
+    (d: OfBuild & { limitBytes: bigint; usedBytes: bigint }) =>
+      `the build directory of ${d.name} is full: ${size(d.usedBytes)} of ${size(d.limitBytes)}, outputs included`,
+    (d) => `Raise the limit (\`--build-dir-size SIZE\`), or have the builder keep less. ${seeLog(d)}`,
+  ),
+  BUILD_DIRECTORY_INODES: row(
+    (d: OfBuild & { limit: number }) =>
+      `the build directory of ${d.name} is full: it may hold ${d.limit} files and directories, outputs included`,
+    (d) => `Raise the limit (\`--build-dir-inodes NUMBER\`), or have the builder make fewer. ${seeLog(d)}`,
+  ),
+  BUILD_DISK_LOW: row(
+    (d: OfBuild & { leastBytes: bigint; freeBytes: bigint }) =>
+      `the build of ${d.name} was ended, for the disk is nearly full: ${size(d.freeBytes)} are free, ${size(d.leastBytes)} must be`,
+    "Free space with `cloister gc`, or have the daemon keep less free (`--min-free SIZE`)",
+  ),
+  BUILD_DISK_INODES_LOW: row(
+    (d: OfBuild & { least: number; free: number }) =>
+      `the build of ${d.name} was ended, for the disk has hardly any inodes left: ${d.free} are free, ${d.least} must be`,
+    "Remove files, with `cloister gc` for example, or have the daemon keep fewer free (`--min-free-inodes NUMBER`)",
+  ),
+  BUILD_LIMITS_UNENFORCED: row(
+    (d: OfBuild & { limits: readonly string[] }) =>
+      `${d.name} was not built, because this machine does not let the daemon enforce its limits of ${d.limits.join(", ")}`,
+    "Give the daemon control groups (`cloister doctor` says how), leave these limits out, or go without `--require-limits`",
+  ),
   BUILD_CANCELLED: row(
     (d: OfDerivation) => `the build of ${d.name} was cancelled`,
     "Ask for it again to start it from the beginning",
@@ -169,6 +205,16 @@ export const buildErrors = {
 } as const;
 
 export const BuildError = errorClass(buildErrors, "BuildError");
+
+/** In the largest unit that leaves at least one of it: "512 MiB". */
+function size(bytes: bigint): string {
+  let value = Number(bytes);
+  let unit = 0;
+  for (; value >= 1024 && unit < sizeUnits.length - 1; unit += 1) value /= 1024;
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${sizeUnits[unit]}`;
+}
+
+const sizeUnits = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const;
 
 function seconds(milliseconds: number): string {
   const value = milliseconds / 1000;

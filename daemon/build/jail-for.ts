@@ -6,6 +6,7 @@ import { makePlaceholder, makeScratchPath, makeScratchPathFor } from "../../deri
 import { hashPartOf, parseFullStorePath, printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { BuildOrder } from "../../sandbox-native/launcher.ts";
 import type { NoWayOut } from "../../sandbox-native/way-out.ts";
+import { type BuildLimits, tightestLimits } from "../api/build-limits.ts";
 import { type BuildAttributes, readAttributes } from "./attributes.ts";
 import { type BuildContext, type Subject, supportedSystems } from "./context.ts";
 import { buildDirectoryInside, makeSurroundings, printEnvironment } from "./environment.ts";
@@ -42,6 +43,9 @@ export interface PrepareOptions {
   /** 0: none. */
   readonly timeoutMs: number;
   readonly silenceMs: number;
+  /** Those of the request. */
+  readonly limits?: BuildLimits;
+  readonly requireLimits?: boolean;
 }
 
 /**
@@ -84,6 +88,10 @@ export function prepareBuild(
   const graphFiles = isPlain && exports.length > 0 ? makeGraphFiles(context, subject, exports, closure.all) : [];
   const { builder, args } = replaceInCommand(buildable, replacements);
 
+  const limits = tightestLimits(settings.limits, attributes.limits, options.limits ?? {}, {
+    timeoutMs: options.timeoutMs,
+    silenceMs: options.silenceMs,
+  });
   const order: BuildOrder = {
     spec: {
       storeDirectory: directory,
@@ -94,7 +102,12 @@ export function prepareBuild(
       argv0: builder.subarray(builder.lastIndexOf(slash) + 1),
       args,
       environment: printEnvironment(environment),
-      buildDirectory: { inside: buildDirectoryInside, ...settings.buildDirectory },
+      buildDirectory: {
+        inside: buildDirectoryInside,
+        kind: settings.buildDirectory,
+        sizeBytes: BigInt(limits.buildDirectoryBytes ?? 0),
+        inodes: BigInt(limits.buildDirectoryInodes ?? 0),
+      },
       files: [...files, ...graphFiles],
       uid: 1000,
       gid: 100,
@@ -103,10 +116,23 @@ export function prepareBuild(
       personality: derivation.system === "i686-linux" && settings.system !== "i686-linux" ? "linux32" : "linux",
       umask: 0o022,
       limits: {
-        wallTimeMs: options.timeoutMs,
-        silenceMs: options.silenceMs,
-        logBytes: settings.logLimitBytes,
+        wallTimeMs: limits.timeoutMs ?? 0,
+        silenceMs: limits.silenceMs ?? 0,
+        logBytes: limits.logBytes ?? 0,
         rlimits: [{ resource: "core", soft: 0n, hard: 0n }],
+        resources: {
+          memoryBytes: BigInt(limits.memoryBytes ?? 0),
+          swapBytes: BigInt(limits.swapBytes ?? 0),
+          cpuThousandths: limits.cpuThousandths ?? 0,
+          cpuWeight: limits.cpuWeight ?? 0,
+          processes: limits.processes ?? 0,
+          ioWeight: limits.ioWeight ?? 0,
+          readBytesPerSecond: BigInt(limits.readBytesPerSecond ?? 0),
+          writtenBytesPerSecond: BigInt(limits.writtenBytesPerSecond ?? 0),
+          leastFreeBytes: BigInt(settings.leastFreeBytes),
+          leastFreeInodes: BigInt(settings.leastFreeInodes),
+          required: settings.requireLimits || options.requireLimits === true,
+        },
       },
     },
     candidates: [...inputs.map(hashPartOf), ...outputs.map(({ scratchPath }) => hashPartOf(scratchPath))],

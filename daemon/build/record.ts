@@ -85,6 +85,7 @@ export function endRecord(record: BuildRecord, status: BuildRecord["status"], en
     ...(end.error && { error: withoutBigints(end.error) }),
     outputs: Object.fromEntries((end.outputs ?? []).map(({ id, info }) => [id, describeOutput(info)])),
     resources: end.answer === undefined ? noResources : resourcesOf(end.answer),
+    ...(end.answer !== undefined && end.answer.unenforced.length > 0 && { notEnforced: end.answer.unenforced }),
     ...(end.logFile !== undefined && { logFile: end.logFile }),
   };
 }
@@ -102,6 +103,10 @@ function resourcesOf({ resources }: BuildAnswer): BuildResources {
     cpuSystemMicroseconds: resources.cpuSystemMicroseconds,
     maxResidentBytes: resources.maxResidentBytes,
     wallMicroseconds: resources.wallMicroseconds,
+    readBytes: resources.readBytes,
+    writtenBytes: resources.writtenBytes,
+    ...(resources.peakMemoryBytes !== undefined && { peakMemoryBytes: resources.peakMemoryBytes }),
+    ...(resources.mostProcesses !== undefined && { mostProcesses: resources.mostProcesses }),
   };
 }
 

@@ -54,7 +54,7 @@ export function pathInfoJson(details: readonly PathDetails[], status: Status): J
 /** A build record is plain data already; its paths and hashes are printed as they are everywhere else. */
 export function recordJson(record: BuildRecord, status: Status): Json<"log">["record"] {
   const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
-  const { world, error, ...rest } = record;
+  const { world, error, notEnforced, ...rest } = record;
   return {
     ...rest,
     drvPath: full(record.drvPath),
@@ -63,6 +63,7 @@ export function recordJson(record: BuildRecord, status: Status): Json<"log">["re
     inputs: record.inputs.map(full),
     ...(world === undefined ? {} : { world: full(world) }),
     strength: record.strength as Json<"log">["record"]["strength"],
+    ...(notEnforced === undefined ? {} : { notEnforced: [...notEnforced] }),
     ...(error === undefined ? {} : { error: { ...error, details: { ...error.details } } }),
     outputs: Object.fromEntries(
       Object.entries(record.outputs).map(([id, output]) => [

@@ -40,7 +40,12 @@ const record = z
       cpuSystemMicroseconds: z.number(),
       maxResidentBytes: z.number(),
       wallMicroseconds: z.number(),
+      readBytes: z.number().optional().describe("from disks"),
+      writtenBytes: z.number().optional(),
+      peakMemoryBytes: z.number().optional().describe("of all its processes at a time, where a control group counted"),
+      mostProcesses: z.number().optional(),
     }),
+    notEnforced: z.array(z.string()).optional().describe("limits that this machine did not let the daemon enforce"),
     logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
   })
   .meta({ id: "Record", description: "of a build" });

@@ -1,4 +1,5 @@
 /** Numbers as a person writes and reads them. */
+import { type LimitName, limitRows, parseLimit } from "../api/build-limits.ts";
 import { CliError } from "./errors.ts";
 
 /** "3 builds", "1 build". */
@@ -36,6 +37,14 @@ export function parseCount(option: string, value: string): number {
 }
 
 const factors: Readonly<Record<string, bigint>> = { "": 1n, K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n };
+
+/** Throws CLI_SIZE_INVALID, CLI_NUMBER_INVALID. */
+export function parseLimitOption(name: LimitName, value: string): number {
+  const { word, unit } = limitRows[name];
+  const limit = parseLimit(name, value);
+  if (limit !== undefined) return limit;
+  throw new CliError(unit === "size" ? "CLI_SIZE_INVALID" : "CLI_NUMBER_INVALID", { option: `--${word}`, value });
+}
 
 /** "500M" → bytes; K, M, G, T are powers of 1024. Throws CLI_SIZE_INVALID. */
 export function parseSize(option: string, value: string): bigint {

@@ -115,9 +115,13 @@ export class Client implements Service {
   }
 
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
-    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs } = options;
+    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits } = options;
     const events = onEvent !== undefined;
-    const params = { targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs, events };
+    const params = {
+      ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs, events },
+      ...(limits === undefined ? {} : { limits }),
+      ...(requireLimits === undefined ? {} : { requireLimits }),
+    };
     return this.#connection.request("build", params, { signal, onEvent });
   }
 

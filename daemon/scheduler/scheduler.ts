@@ -198,6 +198,8 @@ export class Scheduler {
         cores: first.options.cores || this.#cores,
         timeoutMs: first.options.timeoutMs,
         silenceMs: first.options.silenceMs,
+        ...(first.options.limits && { limits: first.options.limits }),
+        ...(first.options.requireLimits === true && { requireLimits: true }),
         ...(first.options.caller && { caller: first.options.caller }),
         signal: run.abort,
         onJailFree: () => {

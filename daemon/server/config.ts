@@ -7,6 +7,7 @@ import { parseStoreDirectory, type StoreDirectory } from "../../derivations/stor
 import { isAddressBlock } from "../../sandbox-native/address-block.ts";
 import { defaultBlockedNetworks, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import { thisProgram } from "../api/build-id.ts";
+import { type BuildLimits, type LimitName, limitNames, limitRows, parseLimit } from "../api/build-limits.ts";
 import { defaultStoreDirectory, socketOf } from "../api/socket-place.ts";
 import { ServerError } from "./errors.ts";
 import { type LogLevel, logLevels } from "./logger.ts";
@@ -24,6 +25,12 @@ export interface DaemonConfig {
   readonly strength: Strength;
   /** Of builds of fixed outputs. */
   readonly network: Pick<WayOutOptions, "mode" | "blocked">;
+  readonly limits: BuildLimits;
+  /** Absent: by default. */
+  readonly leastFreeBytes?: number;
+  readonly leastFreeInodes?: number;
+  readonly requireLimits: boolean;
+  readonly controlGroupRoot: string;
   /** Ends when nobody was connected for so long; 0: never. */
   readonly idleExitMs: number;
   readonly drainMs: number;
@@ -74,6 +81,16 @@ export function readConfig(argv: readonly string[], place: Place = placeOfThisPr
     cores: flags.cores,
     strength: flags.strength,
     network: { mode: flags.network, blocked: flags.blockedNetworks },
+    limits: Object.fromEntries(
+      limitNames.flatMap((name) => {
+        const limit = flags[optionOf(limitRows[name].word)];
+        return limit === undefined ? [] : [[name, limit]];
+      }),
+    ),
+    ...(flags.minFree === undefined ? {} : { leastFreeBytes: flags.minFree }),
+    ...(flags.minFreeInodes === undefined ? {} : { leastFreeInodes: flags.minFreeInodes }),
+    requireLimits: flags.requireLimits,
+    controlGroupRoot: flags.cgroupRoot ?? "auto",
     idleExitMs: (flags.idleExit ?? (flags.background ? 60 : 0)) * 1000,
     drainMs: flags.drain * 1000,
     maxConnections: flags.maxConnections,
@@ -97,7 +114,20 @@ function placeOfThisProcess(): Place {
   };
 }
 
-interface Flags {
+/** As commander names it: "build-dir-size" is buildDirSize. */
+type OptionOf<Word extends string> = Word extends `${infer First}-${infer Rest}`
+  ? `${First}${Capitalize<OptionOf<Rest>>}`
+  : Word;
+
+function optionOf<Word extends string>(word: Word): OptionOf<Word> {
+  return word.replace(/-./g, (text) => text.charAt(1).toUpperCase()) as OptionOf<Word>;
+}
+
+interface Flags extends Readonly<Partial<Record<OptionOf<(typeof limitRows)[LimitName]["word"]>, number>>> {
+  readonly minFree?: number;
+  readonly minFreeInodes?: number;
+  readonly requireLimits: boolean;
+  readonly cgroupRoot?: string;
   readonly root?: string;
   readonly storeDir?: string;
   readonly stateDir?: string;
@@ -136,7 +166,17 @@ function makeCommand({ environment, print, printError }: Place): Command {
   };
   const several = (value: string, before: readonly string[]) => [...before, value];
 
-  return new Command("cloisterd")
+  const limit = (name: LimitName, word: string, says: string) =>
+    new Option(`--${word} <limit>`, says).argParser((value: string) => {
+      const parsed = parseLimit(name, value);
+      if (parsed === undefined) throw new InvalidArgumentError(`It cannot be ${limitRows[name].unit}.`);
+      return parsed;
+    });
+
+  const command = new Command("cloisterd");
+  for (const name of limitNames)
+    command.addOption(limit(name, limitRows[name].word, `at most: ${limitRows[name].says}`));
+  return command
     .description("The cloister daemon: serves one store over a Unix socket, and builds in jails.")
     .version(thisProgram().version, "--version")
     .helpOption("-h, --help", "show this help")
@@ -154,6 +194,12 @@ function makeCommand({ environment, print, printError }: Place): Command {
       new Option("--strength <how>", "how builds are kept apart")
         .choices(strengths)
         .default(readChoice("CLOISTER_STRENGTH", environment["CLOISTER_STRENGTH"], strengths, "auto")),
+    )
+    .addOption(limit("memoryBytes", "min-free", "end builds when less is free on their disk (default: 64M)"))
+    .addOption(number("--min-free-inodes <n>", "end builds when fewer inodes are free there (default: 1000)", 0))
+    .addOption(new Option("--require-limits", "build nothing whose limits this machine cannot enforce").default(false))
+    .addOption(
+      option("--cgroup-root <group>", "where to make control groups; auto, none or a path", "CLOISTER_CGROUP_ROOT"),
     )
     .addOption(
       new Option("--network <mode>", "of builds of fixed outputs: where there is one, or fail without, or none")

@@ -33,6 +33,10 @@ export interface LocalOptions {
   readonly cores?: number;
   /** Of builds of fixed outputs; by default they have a way out where the machine has one. */
   readonly network?: Partial<WayOutOptions>;
+  /** What holds for all builds, such as limits. */
+  readonly settings?: Partial<Omit<BuildSettings, "system">>;
+  /** Where control groups may be made: "auto" (by default), "none", or a group's path as in /proc/self/cgroup. */
+  readonly controlGroupRoot?: string;
   /** By default nothing is logged. */
   readonly log?: Logger;
 }
@@ -102,6 +106,7 @@ export async function openLocalService(options: LocalServiceOptions): Promise<Lo
         strength: options.strength ?? "auto",
         maxJobs,
         pasta: network.mode === "none" ? "" : network.pasta,
+        ...(options.controlGroupRoot === undefined ? {} : { controlGroupRoot: options.controlGroupRoot }),
         ...options.launcherProgram,
       });
       options.onLauncherStarted?.(layout);
@@ -137,8 +142,15 @@ class Local implements LocalService, ServiceCore {
     this.log = options.log ?? openLogger("silent", { readable: false });
     this.#options = options;
     const cores = options.cores || availableParallelism();
-    const { maxJobs, network } = options;
-    this.scheduler = new Scheduler({ store, launcher, maxJobs, cores, system: this.system, settings: { network } });
+    const { maxJobs, network, settings } = options;
+    this.scheduler = new Scheduler({
+      store,
+      launcher,
+      maxJobs,
+      cores,
+      system: this.system,
+      settings: { ...settings, network },
+    });
   }
 
   get storeDirectory(): StoreDirectory {

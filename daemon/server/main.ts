@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { CloisterError } from "../../derivations/error.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { ProtocolError } from "../api/errors.ts";
+import { type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { Daemon } from "./daemon.ts";
 import { openLocalService } from "./local-service.ts";
@@ -50,7 +51,8 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   } = config;
   let daemon: Daemon | undefined;
   const service = await openLocalService({
-    ...{ root, storeDirectory, strength, network, maxJobs, cores, log },
+    ...{ root, storeDirectory, strength, network, maxJobs, cores, log, settings: settingsOf(config) },
+    controlGroupRoot: config.controlGroupRoot,
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
     countConnections: () => daemon?.connections ?? 0,
     onShutdown: (drainMs) => daemon?.stop(drainMs),
@@ -74,6 +76,16 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   await daemon.stopped;
   log.info("ended");
   return status();
+}
+
+/** What the configuration says of all builds; what it does not say stays as it is by default. */
+function settingsOf(config: DaemonConfig): Partial<Omit<BuildSettings, "system">> {
+  return {
+    limits: { ...defaultBuildSettings.limits, ...config.limits },
+    ...(config.leastFreeBytes !== undefined && { leastFreeBytes: config.leastFreeBytes }),
+    ...(config.leastFreeInodes !== undefined && { leastFreeInodes: config.leastFreeInodes }),
+    requireLimits: config.requireLimits,
+  };
 }
 
 /** Resolves what the exit status is to be when the daemon has stopped. */

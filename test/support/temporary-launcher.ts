@@ -86,6 +86,8 @@ export interface TemporaryLauncherOptions {
   readonly strength?: "auto" | Strength;
   readonly maxJobs?: number;
   readonly folder?: string;
+  /** By default what CLOISTER_CGROUP_ROOT says. */
+  readonly controlGroupRoot?: string;
   /** Defences to take out, by their names in core/defences.h; `compileNativePrograms("without")` comes before. */
   readonly without?: readonly string[];
   /** For builds with a way out. */
@@ -97,8 +99,9 @@ export async function makeTemporaryLauncher(options: TemporaryLauncherOptions = 
   const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
   addBusybox(store);
   const { strength = "auto", maxJobs = 2, without = [], pasta = "" } = options;
+  const { controlGroupRoot = process.env.CLOISTER_CGROUP_ROOT ?? "auto" } = options;
   const launcherOptions = {
-    ...{ ...folders.options, strength, maxJobs, pasta },
+    ...{ ...folders.options, strength, maxJobs, pasta, controlGroupRoot },
     ...(without.length > 0 && {
       executable: programOf("without", "cloister-launcher"),
       extraArguments: [`without=${without.join(",")}`],

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import type { BuildResult } from "../../../derivations/build-result.ts";
 import type { StorePath } from "../../../derivations/store-path.ts";
+import { type BuildLimits, type LimitName, limitNames, limitRows } from "../../api/build-limits.ts";
 import type { BuildEvent } from "../../api/events.ts";
 import type { Service, Status } from "../../api/service.ts";
 import { BuildProgress, exitStatusOf } from "../build-progress.ts";
@@ -16,7 +17,7 @@ import type { ExitStatus } from "../run-command.ts";
 import { realPathOf } from "../store-path-argument.ts";
 import { resolveTargets } from "../targets.ts";
 import { cleanText } from "../terminal.ts";
-import { parseCount } from "../units.ts";
+import { parseCount, parseLimitOption } from "../units.ts";
 
 interface BuildCommandOptions {
   readonly outLink: string;
@@ -28,10 +29,14 @@ interface BuildCommandOptions {
   readonly timeout: string;
   readonly silence: string;
   readonly log?: boolean;
+  readonly requireLimits?: boolean;
 }
 
+/** The limits that have options of their own. */
+const limitOptions = limitNames.filter((name) => name !== "timeoutMs" && name !== "silenceMs");
+
 export function addBuildCommand(program: Command, run: Action): void {
-  program
+  const command = program
     .command("build")
     .description("build targets and link the results")
     .argument("<target...>", "a definition (FILE.ts, FILE.ts#NAME, FILE.json), a .drv, or a store path")
@@ -44,10 +49,15 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
     .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
     .option("-L, --log", "show the builders' logs while they run")
+    .option("--require-limits", "build nothing whose limits this machine cannot enforce")
     .addHelpText("after", "\nExample:\n  $ cloister build hello.ts --out-link hello && ./hello/bin/hello")
     .action((targets: string[], options: BuildCommandOptions, command: Command) =>
       run(command, (context) => build(context, targets, options)),
     );
+  for (const name of limitOptions) {
+    const { word, says } = limitRows[name];
+    command.option(`--${word} <limit>`, says);
+  }
 }
 
 async function build(context: Context, targets: readonly string[], options: BuildCommandOptions): Promise<ExitStatus> {
@@ -56,6 +66,8 @@ async function build(context: Context, targets: readonly string[], options: Buil
     cores: parseCount("--cores", options.cores),
     timeoutMs: parseCount("--timeout", options.timeout) * 1000,
     silenceMs: parseCount("--silence", options.silence) * 1000,
+    limits: readLimits(options),
+    ...(options.requireLimits === true && { requireLimits: true }),
   };
   if (options.link) assertLinkIsPossible(resolve(context.cwd, options.outLink));
 
@@ -92,6 +104,17 @@ async function build(context: Context, targets: readonly string[], options: Buil
   if (exitStatusOf(results) === 0 && options.link) await link(context, service, status, options.outLink, results);
   if (context.json) context.printJson(buildJson(results, status));
   return exitStatusOf(results);
+}
+
+/** Commander names an option "--build-dir-size" buildDirSize. */
+function readLimits(options: object): BuildLimits {
+  const values = new Map<string, unknown>(Object.entries(options));
+  const limits: Partial<Record<LimitName, number>> = {};
+  for (const name of limitOptions) {
+    const value = values.get(limitRows[name].word.replace(/-./g, (text) => text.charAt(1).toUpperCase()));
+    if (typeof value === "string") limits[name] = parseLimitOption(name, value);
+  }
+  return limits;
 }
 
 /** How long a cancelled build may take to be gone; one that goes on longer has somebody else who waits for it. */

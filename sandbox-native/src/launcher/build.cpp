@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
+#include "launcher/build-guard.h"
 #include "launcher/jail-mounts.h"
 #include "launcher/move-into-store.h"
 #include "launcher/network-helper.h"
@@ -37,14 +39,16 @@ class Stopwatch {
   std::vector<std::pair<const char*, uint64_t>> laps_;
 };
 
-Ending DescribeEnding(const Jail& jail, const siginfo_t& info, std::optional<Ending::Kind> reason) {
+Ending DescribeEnding(const Jail& jail, const siginfo_t& info, std::optional<Ending> reason, const BuildGuard& guard) {
   int error = 0;
   if (const Step* step = jail.FailedStep(error)) {
     const bool is_exec = std::strcmp(step->name, "exec") == 0;
     return {is_exec ? Ending::Kind::kExecFailed : Ending::Kind::kSetupFailed, 0,
             Failure{"JAIL_STEP_FAILED", step->name, error, step->path != nullptr ? step->path : "", 0}};
   }
-  if (reason) return {*reason, 0, {}};
+  if (reason) return *std::move(reason);
+  const bool failed = info.si_code != CLD_EXITED || info.si_status != 0;
+  if (std::optional<Ending> met = failed ? guard.FindReason() : std::nullopt) return *std::move(met);
   if (info.si_code == CLD_EXITED) return {Ending::Kind::kExited, info.si_status, {}};
   return {Ending::Kind::kSignalled, info.si_status, {}};
 }
@@ -123,10 +127,20 @@ uint64_t Microseconds(const timeval& time) {
 class Build {
  public:
   Build(const BuildContext& context, uint64_t id, const BuildOrder& order, PreparedJail& prepared, View& view,
-        Stopwatch stopwatch)
-      : context_(context), id_(id), order_(order), prepared_(prepared), view_(view), stopwatch_(std::move(stopwatch)) {}
+        BuildGuard& guard, Stopwatch stopwatch)
+      : context_(context),
+        id_(id),
+        order_(order),
+        prepared_(prepared),
+        view_(view),
+        guard_(guard),
+        stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
+    if (order_.spec.resources.required && guard_.unenforced() != 0) {
+      ending_.kind = Ending::Kind::kNotEnforced;
+      return;
+    }
     Result<WayOut> way = OpenWay();
     Result<OpenedMounts> opened = OpenJailMounts(context_.root, prepared_, view_, order_.spec);
     stopwatch_.Lap("open-inputs");
@@ -140,18 +154,21 @@ class Build {
       return;
     }
     opened_ = *std::move(opened);
+    if (order_.spec.build_in_memory) guard_.SetMemoryDirectory(opened_.mounts.build_directory_fd);
     const Plan finish = MakeFinishPlan(order_.spec, opened_.mounts, log.write_end.get(), first_private);
     stopwatch_.Lap("make-plan");
     const uint64_t start = NowMicroseconds();
     prepared_.jail->Release(finish);
     stopwatch_.Lap("release");
-    Watch watch(context_.channel, id_, order_.spec, *prepared_.jail, log.read_end.get());
-    const std::optional<Ending::Kind> reason = watch.UntilEnd();
+    Watch watch(context_.channel, id_, order_.spec, *prepared_.jail, guard_, log.read_end.get());
+    std::optional<Ending> reason = watch.UntilEnd();
     stopwatch_.Lap("run");
     siginfo_t info{};
     prepared_.jail->Wait(info, usage_);
     wall_microseconds_ = NowMicroseconds() - start;
-    ending_ = DescribeEnding(*prepared_.jail, info, context_.running.IsCancelled(id_) ? Ending::Kind::kCancelled : reason);
+    if (context_.running.IsCancelled(id_)) reason = Ending{.kind = Ending::Kind::kCancelled};
+    ending_ = DescribeEnding(*prepared_.jail, info, std::move(reason), guard_);
+    group_usage_ = guard_.ReadUsage();
     stopwatch_.Lap("wait");
   }
 
@@ -187,8 +204,11 @@ class Build {
     body.U32(prepared_.jail->identity().uid).Bytes(view_name_);
     body.U64(Microseconds(usage_.ru_utime)).U64(Microseconds(usage_.ru_stime));
     body.U64(static_cast<uint64_t>(usage_.ru_maxrss) * 1024).U64(wall_microseconds_);
-    body.U64(static_cast<uint64_t>(usage_.ru_inblock) * 512).U64(static_cast<uint64_t>(usage_.ru_oublock) * 512);
+    body.U64(group_usage_.read_bytes.value_or(static_cast<uint64_t>(usage_.ru_inblock) * 512));
+    body.U64(group_usage_.written_bytes.value_or(static_cast<uint64_t>(usage_.ru_oublock) * 512));
     body.U8(moved_ ? 1 : 0);
+    body.U64(ending_.limit).U64(ending_.reached).U32(guard_.unenforced());
+    body.U64(group_usage_.peak_memory_bytes.value_or(0)).U64(group_usage_.most_processes.value_or(0));
     stopwatch_.Write(body);
     body.U32(sealed_count_);
     context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body());
@@ -200,6 +220,7 @@ class Build {
   const BuildOrder& order_;
   PreparedJail& prepared_;
   View& view_;
+  BuildGuard& guard_;
   OpenedMounts opened_;  // closed when the answer has been sent
   Stopwatch stopwatch_;  // begun when the order was taken up
   Ending ending_;
@@ -209,6 +230,7 @@ class Build {
   uint32_t sealed_count_ = 0;  // how many outputs were looked at
   bool moved_ = false;
   struct rusage usage_{};
+  GroupUsage group_usage_;
   uint64_t wall_microseconds_ = 0;
 };
 
@@ -277,7 +299,10 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
   Result<View> view = context.views.Take(prepared->jail->identity());
   if (view.ok()) {
     context.running.SetJail(message.id, *prepared->jail);
-    Build build(context, message.id, *order, *prepared, *view, std::move(stopwatch));
+    BuildGuard guard(context.groups, order->spec, *prepared, *view);
+    guard.Begin(order->spec.limits);
+    stopwatch.Lap("limits");
+    Build build(context, message.id, *order, *prepared, *view, guard, std::move(stopwatch));
     build.Run(log, first_private);
     build.Seal();
     context.views.Keep(*std::move(view));  // before the answer, for it may be released at once
@@ -293,6 +318,11 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
   context.reaper.Do([&factory, network = std::make_shared<NetNamespace>(std::move(prepared->network))] {
     factory.TakeBack(std::move(*network));
   });
+  if (prepared->group) {
+    // Shared, because a task can be copied and descriptors cannot.
+    auto group = std::make_shared<ControlGroup>(*std::move(prepared->group));
+    context.reaper.Do([&groups = context.groups, group] { groups.Remove(std::move(*group)); });
+  }
   context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/result.h"
 #include "launcher/channel.h"
+#include "launcher/control-groups.h"
 #include "launcher/jail-factory.h"
 #include "launcher/reaper.h"
 #include "launcher/root.h"
@@ -66,6 +67,7 @@ struct BuildContext {
   RunningBuilds& running;
   Reaper& reaper;
   NameSource& names;
+  const ControlGroups& groups;
   int network_fd = -1;  // of the network helper, if there is one
 };
 

@@ -29,11 +29,12 @@ Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdent
 }  // namespace
 
 void JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
-                        unsigned int most, bool filtered) {
+                        const ControlGroups& groups, unsigned int most, bool filtered) {
   root_ = &root;
   names_ = &names;
   identities_ = identities;
   prepare_ = &prepare;
+  groups_ = &groups;
   most_ = most;
   filtered_ = filtered;
   used_.assign(identities.count, false);
@@ -140,8 +141,13 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
   Result<void> directory = MakeBuildDirectory(prepared, identity);
   if (!directory.ok()) return directory.failure();
   Result<NetNamespace> network = EnterNetwork();
-  Result<std::unique_ptr<Jail>> jail = network.ok() ? Jail::Prepare(*prepare_, identity) : network.failure();
+  if (groups_->must_be_joined_early(identities_.strength == Strength::kRange)) prepared.group = groups_->Make(prepared.workspace);
+  const auto join = [&](pid_t pid) {
+    if (prepared.group && !groups_->Join(*prepared.group, pid)) groups_->Remove(*std::exchange(prepared.group, std::nullopt));
+  };
+  Result<std::unique_ptr<Jail>> jail = network.ok() ? Jail::Prepare(*prepare_, identity, join) : network.failure();
   if (!jail.ok()) {
+    if (prepared.group) groups_->Remove(*std::move(prepared.group));
     unlinkat(root_->builds.get(), (prepared.workspace + "/build").c_str(), AT_REMOVEDIR);
     unlinkat(root_->builds.get(), prepared.workspace.c_str(), AT_REMOVEDIR);
     return jail.failure();

@@ -13,6 +13,7 @@
 #include "core/plan.h"
 #include "core/result.h"
 #include "core/unique-fd.h"
+#include "launcher/control-groups.h"
 #include "launcher/identity.h"
 #include "launcher/name-source.h"
 #include "launcher/root.h"
@@ -28,15 +29,16 @@ struct PreparedJail {
   uint32_t identity_index = 0;
   std::string workspace;  // in builds, 0700; holds "build", which is the builder's
   UniqueFd build_fd;
+  std::optional<ControlGroup> group;
 };
 
 class JailFactory {
  public:
-  /// Starts the thread; `root`, `names` and `prepare` must outlive it. `most` jails wait at a time, and new ones are begun
+  /// Starts the thread; `root`, `names`, `prepare` and `groups` must outlive it. `most` jails wait at a time, and new ones are begun
   /// when fewer than half of that are left, or nothing runs. With `filtered` they have the inherited part of the standard
   /// filter, else none yet.
-  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare, unsigned int most,
-             bool filtered);
+  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
+             const ControlGroups& groups, unsigned int most, bool filtered);
 
   /// The next jail; waits for one if need be. Fails with what preparing one failed with.
   Result<PreparedJail> Take();
@@ -59,6 +61,7 @@ class JailFactory {
   const Root* root_ = nullptr;
   NameSource* names_ = nullptr;
   const Plan* prepare_ = nullptr;
+  const ControlGroups* groups_ = nullptr;
   Identities identities_;
   unsigned int most_ = 0;
   bool filtered_ = false;

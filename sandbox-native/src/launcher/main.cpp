@@ -9,10 +9,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/defences.h"
 #include "launcher/channel.h"
+#include "launcher/disk-number.h"
+#include "launcher/group-places.h"
 #include "launcher/identity.h"
 #include "launcher/network-helper.h"
 #include "launcher/print-plan.h"
@@ -23,7 +26,23 @@
 namespace cloister {
 namespace {
 
-enum Argument { kMode = 1, kStrength, kStore, kStaging, kTrash, kBuilds, kMostJobs, kPasta, kFirstId, kIdCount, kLockFd, kNetworkFd };
+enum Argument {
+  kMode = 1,
+  kStrength,
+  kStore,
+  kStaging,
+  kTrash,
+  kBuilds,
+  kMostJobs,
+  kPasta,
+  kGroupRoot,
+  kFirstId,
+  kIdCount,
+  kLockFd,
+  kNetworkFd,
+  kGroups,
+  kDisk,
+};
 
 int Fail(const Failure& failure) {
   Channel(kChannelFd).SendFailure(0, failure);
@@ -50,13 +69,18 @@ int Start(int count, char** arguments) {
   const UniqueFd program(open("/proc/self/exe", O_PATH | O_CLOEXEC));
   if (!program) return Fail(Failure::Errno("LAUNCHER_START_FAILED", "open-program", "/proc/self/exe"));
   if (!HasDefence(Defence::kDescriptorsClosed)) fcntl(program.get(), F_SETFD, 0);
+  const GroupPlaces groups = FindGroupPlaces(arguments[kGroupRoot]);
+  const auto fail = [&groups](const Failure& failure) {
+    RemoveGroupPlaces(groups);
+    return Fail(failure);
+  };
   Result<Identities> identities = TakeStrength(*strength);
-  if (!identities.ok()) return Fail(identities.failure());
+  if (!identities.ok()) return fail(identities.failure());
   int turns[2];
-  if (pipe2(turns, O_CLOEXEC) != 0) return Fail(Failure::Errno("LAUNCHER_START_FAILED", "make-pipe"));
+  if (pipe2(turns, O_CLOEXEC) != 0) return fail(Failure::Errno("LAUNCHER_START_FAILED", "make-pipe"));
   UniqueFd wait(turns[0]), go(turns[1]);
   Result<pid_t> first = BecomeFirstProcess();
-  if (!first.ok()) return Fail(first.failure());
+  if (!first.ok()) return fail(first.failure());
   if (*first > 0) {
     MessageWriter body;
     body.U32(static_cast<uint32_t>(*first));
@@ -74,6 +98,8 @@ int Start(int count, char** arguments) {
   for (const uint32_t number : {identities->first, identities->count, static_cast<uint32_t>(identities->lock_fd),
                                 static_cast<uint32_t>(identities->network_fd)})
     texts.push_back(std::to_string(number));
+  texts.push_back(PassGroupPlaces(groups));
+  texts.push_back(FindDiskNumber(arguments[kBuilds]));
   for (const int fd : {identities->lock_fd, identities->network_fd})
     if (fd >= 0) fcntl(fd, F_SETFD, 0);
   if (const char* without = DefencesTakenOut(); without != nullptr) texts.push_back(without);
@@ -96,8 +122,12 @@ int RunInside(char** arguments) {
   identities.network_fd = static_cast<int>(Number(arguments[kNetworkFd]));
   for (const int fd : {identities.lock_fd, identities.network_fd})
     if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  const LauncherDirectories directories{arguments[kStore], arguments[kStaging], arguments[kTrash], arguments[kBuilds]};
-  Serve(identities, directories, Number(arguments[kMostJobs]));
+  ServeOptions options;
+  options.directories = {arguments[kStore], arguments[kStaging], arguments[kTrash], arguments[kBuilds]};
+  options.most_jobs = Number(arguments[kMostJobs]);
+  options.groups = TakeGroupPlaces(arguments[kGroups]);
+  options.disk = arguments[kDisk];
+  Serve(identities, std::move(options));
 }
 
 }  // namespace
@@ -107,8 +137,8 @@ int main(int count, char** arguments) {
   using namespace cloister;
   count = TakeDefencesOut(count, arguments);
   const std::string mode = count > kMode ? arguments[kMode] : "";
-  if (mode == "serve" && count == kPasta + 1) return Start(count, arguments);
-  if (mode == "inside" && count == kNetworkFd + 1 && getpid() == 1) return RunInside(arguments);
+  if (mode == "serve" && count == kGroupRoot + 1) return Start(count, arguments);
+  if (mode == "inside" && count == kDisk + 1 && getpid() == 1) return RunInside(arguments);
   if (mode == "--print-plan" && count == kMode + 1) return PrintPlan();
   if (mode == "--probe" && count == kMode + 2) return Probe(arguments[kMode + 1]);
   return 2;

@@ -107,10 +107,12 @@ std::pair<Identities, Identities> DivideIdentities(const Identities& all) {
 
 class Launcher {
  public:
-  Launcher(const Identities& identities, Root root)
-      : identities_(identities), root_(std::move(root)), prepare_(MakePreparePlan(ExamineHost(identities.strength))) {}
+  Launcher(const Identities& identities, Root root, ServeOptions options)
+      : identities_(identities), root_(std::move(root)), options_(std::move(options)), prepare_(MakePreparePlan(ExamineHost(identities.strength))) {}
 
-  Result<void> Start(unsigned int most_jobs) {
+  Result<void> Start() {
+    const unsigned int most_jobs = options_.most_jobs;
+    groups_.Start(std::move(options_.groups), options_.disk);
     const unsigned int threads = most_jobs + kTreeThreads;
     Result<std::vector<LogPipe>> pipes = MakeLogPipes(threads, first_private_);
     if (!pipes.ok()) return pipes.failure();
@@ -119,8 +121,8 @@ class Launcher {
     names_.Start(swept.prefix + "x", swept.left > 0);
     views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
     const auto [standard, other] = DivideIdentities(identities_);
-    factory_.Start(root_, names_, standard, prepare_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
-    other_factory_.Start(root_, names_, other, prepare_, /*most=*/0, /*filtered=*/false);
+    factory_.Start(root_, names_, standard, prepare_, groups_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
+    other_factory_.Start(root_, names_, other, prepare_, groups_, /*most=*/0, /*filtered=*/false);
     removals_.Start("remove", 1, 10);
     MessageWriter hello;
     hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
@@ -149,6 +151,7 @@ class Launcher {
     kill(-1, SIGKILL);
     views_.Stop();
     Empty(root_, /*patience_ms=*/2000);
+    groups_.RemoveAll();
   }
 
  private:
@@ -186,7 +189,7 @@ class Launcher {
   void Do(Order& order, const LogPipe& log) {
     switch (order.kind) {
       case MessageKind::kBuild:
-        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_, identities_.network_fd}, log,
+        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_, groups_, identities_.network_fd}, log,
                         first_private_, order);
       case MessageKind::kCancel:
         return running_.Cancel(order.id);
@@ -211,8 +214,10 @@ class Launcher {
   Channel channel_{kChannelFd};
   Identities identities_;
   Root root_;
+  ServeOptions options_;
   Plan prepare_;
   NameSource names_;
+  ControlGroups groups_;
   Reaper reaper_;
   JailFactory factory_;
   JailFactory other_factory_;  // makes none ahead
@@ -228,22 +233,22 @@ class Launcher {
 
 }  // namespace
 
-void Serve(const Identities& identities, const LauncherDirectories& directories, unsigned int most_jobs) {
+void Serve(const Identities& identities, ServeOptions options) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (HasDefence(Defence::kNewSession)) setsid();
   umask(022);
   PrepareSignals();
   PrepareDescriptors();
 
-  Result<Root> root = EnterOwnRoot(directories);
+  Result<Root> root = EnterOwnRoot(options.directories);
   Channel channel(kChannelFd);
   if (!root.ok()) {
     channel.SendFailure(0, root.failure());
     _exit(1);
   }
   // Never deleted: threads use it until the process ends.
-  Launcher& launcher = *new Launcher(identities, *std::move(root));
-  Result<void> started = launcher.Start(most_jobs);
+  Launcher& launcher = *new Launcher(identities, *std::move(root), std::move(options));
+  Result<void> started = launcher.Start();
   if (!started.ok()) {
     channel.SendFailure(0, started.failure());
     _exit(1);

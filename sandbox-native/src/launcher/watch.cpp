@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 namespace cloister {
 namespace {
@@ -20,7 +21,7 @@ uint64_t NowMicroseconds() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
-std::optional<Ending::Kind> Watch::UntilEnd() {
+std::optional<Ending> Watch::UntilEnd() {
   const uint64_t start = NowMicroseconds();
   uint64_t last_output = start;
   // In this order: when the first is ready, all that was ever written is there to be seen by the second.
@@ -37,13 +38,15 @@ std::optional<Ending::Kind> Watch::UntilEnd() {
     const uint64_t now = NowMicroseconds();
     if (Passed(spec_.wall_time_ms, start, now)) End(Ending::Kind::kTimedOut);
     if (Passed(spec_.silence_ms, last_output, now)) End(Ending::Kind::kSilent);
+    if (reason_ || now < guard_.next_look()) continue;
+    if (std::optional<Ending> met = guard_.Look()) End(*std::move(met));
   }
 }
 
 int Watch::TimeoutMs(uint64_t start, uint64_t last_output) const {
   if (reason_) return -1;
   const uint64_t now = NowMicroseconds();
-  uint64_t wait_ms = UINT64_MAX;
+  uint64_t wait_ms = guard_.next_look() <= now ? 0 : (guard_.next_look() - now + 999) / 1000;
   const auto consider = [&](uint64_t limit_ms, uint64_t since) {
     if (limit_ms == 0) return;
     const uint64_t passed_ms = (now - since) / 1000;
@@ -51,12 +54,12 @@ int Watch::TimeoutMs(uint64_t start, uint64_t last_output) const {
   };
   consider(spec_.wall_time_ms, start);
   consider(spec_.silence_ms, last_output);
-  return wait_ms == UINT64_MAX ? -1 : static_cast<int>(std::min<uint64_t>(wait_ms, 1 << 30));
+  return static_cast<int>(std::min<uint64_t>(wait_ms, 1 << 30));
 }
 
-void Watch::End(Ending::Kind reason) {
+void Watch::End(Ending reason) {
   if (reason_) return;
-  reason_ = reason;
+  reason_ = std::move(reason);
   jail_.Kill();
 }
 

@@ -5,43 +5,36 @@
 #include <optional>
 
 #include "core/message.h"
-#include "core/result.h"
+#include "launcher/build-guard.h"
 #include "launcher/channel.h"
+#include "launcher/ending.h"
 #include "linux/jail-spec.h"
 #include "linux/jail.h"
 
 namespace cloister {
 
-/// Of a clock that only goes forward.
-uint64_t NowMicroseconds() noexcept;
-
-struct Ending {
-  enum class Kind : uint8_t { kExited, kSignalled, kTimedOut, kSilent, kLogLimit, kCancelled, kSetupFailed, kExecFailed };
-  Kind kind = Kind::kExited;
-  int value = 0;  // the exit status or the signal
-  Failure failure;
-};
-
 class Watch {
  public:
   /// `log_fd` does not block.
-  Watch(Channel& channel, uint64_t order, const JailSpec& spec, Jail& jail, int log_fd) noexcept
-      : channel_(channel), order_(order), spec_(spec), jail_(jail), log_fd_(log_fd) {}
+  Watch(Channel& channel, uint64_t order, const JailSpec& spec, Jail& jail, BuildGuard& guard, int log_fd) noexcept
+      : channel_(channel), order_(order), spec_(spec), jail_(jail), guard_(guard), log_fd_(log_fd) {}
 
   /// Until the last process is gone and all it wrote is sent. Gives the reason if it was ended here.
-  std::optional<Ending::Kind> UntilEnd();
+  std::optional<Ending> UntilEnd();
 
  private:
   int TimeoutMs(uint64_t start, uint64_t last_output) const;
-  void End(Ending::Kind reason);
+  void End(Ending::Kind reason) { End(Ending{.kind = reason}); }
+  void End(Ending reason);
   void ReadOutput(bool all);
 
   Channel& channel_;
   uint64_t order_;
   const JailSpec& spec_;
   Jail& jail_;
+  BuildGuard& guard_;
   int log_fd_;
-  std::optional<Ending::Kind> reason_;
+  std::optional<Ending> reason_;
   uint64_t written_ = 0;
   char buffer_[kInlineBody];
 };

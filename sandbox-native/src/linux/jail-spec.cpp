@@ -24,6 +24,22 @@ bool IsSafe(const JailSpec& spec) {
          std::all_of(spec.files.begin(), spec.files.end(), [](const JailFile& file) { return IsBaseName(file.name); });
 }
 
+ResourceLimits ReadResourceLimits(MessageReader& reader) {
+  ResourceLimits limits;
+  limits.memory_bytes = reader.U64();
+  limits.swap_bytes = reader.U64();
+  limits.cpu_thousandths = reader.U32();
+  limits.cpu_weight = reader.U32();
+  limits.processes = reader.U32();
+  limits.io_weight = reader.U32();
+  limits.read_bytes_per_second = reader.U64();
+  limits.written_bytes_per_second = reader.U64();
+  limits.least_free_bytes = reader.U64();
+  limits.least_free_inodes = reader.U64();
+  limits.required = reader.U8() != 0;
+  return limits;
+}
+
 }  // namespace
 
 std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
@@ -64,6 +80,7 @@ std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
   spec.has_network = reader.U8() != 0;
   spec.blocked_networks = reader.Texts();
   spec.resolver_configuration = reader.Text();
+  spec.resources = ReadResourceLimits(reader);
   if (!IsSafe(spec)) return std::nullopt;
   return spec;
 }

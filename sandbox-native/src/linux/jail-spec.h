@@ -30,6 +30,21 @@ struct JailLimit {
   uint64_t hard = 0;
 };
 
+/// What a build may take of the machine; 0 is no limit, of weights no say.
+struct ResourceLimits {
+  uint64_t memory_bytes = 0;
+  uint64_t swap_bytes = 0;  // counts with a limit of memory only; 0 is none
+  uint32_t cpu_thousandths = 0;
+  uint32_t cpu_weight = 0;  // 1 to 10,000, where 100 is everybody's
+  uint32_t processes = 0;   // threads count
+  uint32_t io_weight = 0;
+  uint64_t read_bytes_per_second = 0;
+  uint64_t written_bytes_per_second = 0;
+  uint64_t least_free_bytes = 0;  // of the file system that holds the build directory
+  uint64_t least_free_inodes = 0;
+  bool required = false;  // fail rather than run where one of these cannot be enforced
+};
+
 struct JailSpec {
   std::string store_directory;      // where the view appears
   std::vector<std::string> inputs;  // base names below the store directory
@@ -40,7 +55,7 @@ struct JailSpec {
   std::vector<std::string> environment;  // NAME=VALUE
   std::string build_directory;           // inside
   bool build_in_memory = false;
-  uint64_t build_size_bytes = 0;  // 0: no limit; as build_inodes, for a build directory in memory
+  uint64_t build_size_bytes = 0;  // 0: no limit, as for build_inodes; on disk with what is made in the view
   uint64_t build_inodes = 0;
   std::vector<JailFile> files;
   uint64_t personality = 0;
@@ -53,6 +68,7 @@ struct JailSpec {
   bool has_network = false;                   // a way out, to all addresses but those of the blocks
   std::vector<std::string> blocked_networks;  // see ParseAddressBlock
   std::string resolver_configuration;         // the contents of /etc/resolv.conf
+  ResourceLimits resources;
 };
 
 /// Reads the part of a build's order that is its JailSpec; nothing if it breaks a rule that paths rest on.

@@ -75,14 +75,15 @@ Result<void> WriteMap(pid_t pid, const char* file, unsigned inside, unsigned out
 
 }  // namespace
 
-Result<std::unique_ptr<Jail>> Jail::Prepare(const Plan& prepare, JailIdentity identity) {
+Result<std::unique_ptr<Jail>> Jail::Prepare(const Plan& prepare, JailIdentity identity,
+                                            const std::function<void(pid_t)>& joins) {
   std::unique_ptr<Jail> jail(new Jail(identity));
-  Result<void> ready = jail->Start(prepare);
+  Result<void> ready = jail->Start(prepare, joins);
   if (!ready.ok()) return ready.failure();
   return jail;
 }
 
-Result<void> Jail::Start(const Plan& prepare) {
+Result<void> Jail::Start(const Plan& prepare, const std::function<void(pid_t)>& joins) {
   stack_ = Stacks().Take();
   if (stack_ == nullptr) return Failure::Errno("JAIL_STEP_FAILED", "allocate-stack");
   control_.prepare = prepare.data();
@@ -105,6 +106,7 @@ Result<void> Jail::Start(const Plan& prepare) {
   }
   pid_ = static_cast<pid_t>(pid);
   pidfd_.Reset(pidfd);
+  joins(pid_);
 
   Result<void> mapped = WriteMap(pid_, "uid_map", kInsideUid, identity_.uid);
   if (mapped.ok()) mapped = WriteMap(pid_, "gid_map", kInsideGid, identity_.gid);

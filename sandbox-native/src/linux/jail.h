@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -26,13 +27,15 @@ struct JailIdentity {
 class Jail {
  public:
   /// Makes one, as far as `prepare` goes, which must outlive it. It gets the network namespace in which the calling thread
-  /// is. Fails with JAIL_STEP_FAILED.
-  static Result<std::unique_ptr<Jail>> Prepare(const Plan& prepare, JailIdentity identity);
+  /// is. `joins` is called with its process before that takes its ids. Fails with JAIL_STEP_FAILED.
+  static Result<std::unique_ptr<Jail>> Prepare(const Plan& prepare, JailIdentity identity,
+                                               const std::function<void(pid_t)>& joins);
   ~Jail();
   Jail(const Jail&) = delete;
   Jail& operator=(const Jail&) = delete;
 
   const JailIdentity& identity() const noexcept { return identity_; }
+  pid_t pid() const noexcept { return pid_; }
   /// Readable when the last process of the jail is gone.
   int pidfd() const noexcept { return pidfd_.get(); }
 
@@ -49,7 +52,7 @@ class Jail {
 
  private:
   explicit Jail(JailIdentity identity) noexcept : identity_(identity) {}
-  Result<void> Start(const Plan& prepare);
+  Result<void> Start(const Plan& prepare, const std::function<void(pid_t)>& joins);
   Result<void> WaitUntilReady(const Plan& prepare);
   void CloseSlots() noexcept;
 

@@ -3,7 +3,7 @@ import { endingError } from "../../../../daemon/build/ending.ts";
 import type { BuildAnswer } from "../../../../sandbox-native/launcher.ts";
 
 const subject = { drvPath: "/cloister/store/x.drv", name: "x", recordId: "record" };
-const limits = { timeoutMs: 1000, silenceMs: 2000, logLimitBytes: 3000 };
+const limits = { wallTimeMs: 1000, silenceMs: 2000, logBytes: 3000, unenforced: ["memory"] };
 const errorOf = (ending: BuildAnswer["ending"]) => endingError(subject, "/b", ending, limits);
 
 describe("how a builder ended", () => {
@@ -19,6 +19,21 @@ describe("how a builder ended", () => {
     [{ kind: "log-limit" }, "BUILD_LOG_TOO_LONG", { limitBytes: 3000 }],
     [{ kind: "cancelled" }, "BUILD_CANCELLED", {}],
     [
+      { kind: "out-of-memory", limit: 512n << 20n, reached: 512n << 20n },
+      "BUILD_OUT_OF_MEMORY",
+      { limitBytes: 512n << 20n, peakBytes: 512n << 20n },
+    ],
+    [{ kind: "too-many-processes", limit: 9n, reached: 10n }, "BUILD_TOO_MANY_PROCESSES", { limit: 9 }],
+    [
+      { kind: "directory-full", limit: 1024n, reached: 1536n },
+      "BUILD_DIRECTORY_FULL",
+      { limitBytes: 1024n, usedBytes: 1536n },
+    ],
+    [{ kind: "directory-inodes", limit: 7n, reached: 8n }, "BUILD_DIRECTORY_INODES", { limit: 7 }],
+    [{ kind: "disk-low", limit: 2048n, reached: 1n }, "BUILD_DISK_LOW", { leastBytes: 2048n, freeBytes: 1n }],
+    [{ kind: "disk-inodes-low", limit: 5n, reached: 4n }, "BUILD_DISK_INODES_LOW", { least: 5, free: 4 }],
+    [{ kind: "not-enforced" }, "BUILD_LIMITS_UNENFORCED", { limits: ["memory"] }],
+    [
       { kind: "setup-failed", step: "pivot-root", errno: 1, errnoName: "EPERM", path: "/x" },
       "BUILD_JAIL_FAILED",
       { step: "pivot-root", errnoName: "EPERM", path: "/x" },
@@ -33,7 +48,7 @@ describe("how a builder ended", () => {
       "BUILD_BUILDER_NOT_EXECUTABLE",
       { errnoName: "ENOENT", path: "/b" },
     ],
-  ])("%j is %s", (ending, code, details) => {
+  ])("%o is %s", (ending, code, details) => {
     const error = errorOf(ending);
     expect(error).toMatchObject({ code, details: { ...details, drvPath: subject.drvPath, name: "x" } });
     expect(error?.message).toContain("x");
@@ -46,6 +61,12 @@ describe("how a builder ended", () => {
     expect(error).toMatchObject({ code: "BUILD_FAILED_OFFLINE", details: { code: 3, ...missing } });
     expect(error?.hint).toContain(missing.remedy);
     expect(endingError(subject, "/b", { kind: "exited", code: 0 }, limits, missing)).toBeUndefined();
+  });
+
+  test("out of memory says the limit and the peak", () => {
+    expect(errorOf({ kind: "out-of-memory", limit: 512n << 20n, reached: 768n << 19n })?.message).toContain(
+      "limit 512 MiB, peak 384 MiB",
+    );
   });
 
   test("what was ended by a limit says where the whole log is", () => {
