@@ -170,15 +170,10 @@ class RunningLauncher implements Launcher {
     const places = [storeDirectory, stagingDirectory, trashDirectory, buildsDirectory];
     const directories = await Promise.all(places.map((place) => realpath(place)));
     const executable = options.executable ?? launcherExecutable();
-    const args = [
-      "cloister-launcher",
-      "serve",
-      strength,
-      ...directories,
-      String(options.maxJobs),
-      options.pasta ?? "",
-      options.controlGroupRoot ?? "auto",
-    ].concat(options.extraArguments ?? []);
+    const settings = [String(options.maxJobs), options.pasta ?? "", options.controlGroupRoot ?? "auto"];
+    const args = ["cloister-launcher", "serve", strength, ...directories, ...settings].concat(
+      options.extraArguments ?? [],
+    );
     const started = Promise.withResolvers<Uint8Array>();
     const launcher = new RunningLauncher(strength, executable, args, started);
     try {

@@ -128,12 +128,7 @@ class Build {
  public:
   Build(const BuildContext& context, uint64_t id, const BuildOrder& order, PreparedJail& prepared, View& view,
         BuildGuard& guard, Stopwatch stopwatch)
-      : context_(context),
-        id_(id),
-        order_(order),
-        prepared_(prepared),
-        view_(view),
-        guard_(guard),
+      : context_(context), id_(id), order_(order), prepared_(prepared), view_(view), guard_(guard),
         stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
