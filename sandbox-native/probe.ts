@@ -3,7 +3,7 @@
  * `cloister doctor` prints; every line that is not well says how to mend it.
  */
 import { execFile } from "node:child_process";
-import { access, constants, readFile, statfs } from "node:fs/promises";
+import { access, readFile, statfs } from "node:fs/promises";
 import { homedir, release, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -44,7 +44,7 @@ export async function probeMachine(): Promise<Probe> {
     ...(await probeConfinement()),
     ...(await probeSubordinateIds()),
     await probeNetwork(probed),
-    await probeCgroups(),
+    await probeCgroups(probed),
     await probeOverlay(),
     ...(await Promise.all([homedir(), tmpdir()].map(probeDisk))),
     await probeDescriptors(),
@@ -189,22 +189,23 @@ async function probeNetwork(probed: Readonly<Record<Strength, TriedJail>>): Prom
   return ok ? { name, ok, detail: `by ${pasta}` } : { name, ok: "notice", detail: `${why}: ${without}` };
 }
 
-async function probeCgroups(): Promise<ProbeLine> {
+/** As the strongest jail had them that was tried. */
+async function probeCgroups(probed: Readonly<Record<Strength, TriedJail>>): Promise<ProbeLine> {
   const name = "control groups";
-  const own = /^0::(\/.*)$/m.exec(await readText("/proc/self/cgroup"))?.[1];
+  const strongest = strengths.find((strength) => probed[strength].ok);
+  if (strongest === undefined) return { name, ok: "notice", detail: "not tried, for no jail can be made" };
+  const { notEnforced = [] } = probed[strongest];
+  if (notEnforced.length === 0) return { name, ok: true, detail: "limits of memory, processors and processes hold" };
+  const detail = `limits of ${notEnforced.join(", ")} are not enforced: no control group with them can be written`;
   const controllers = (await readText("/sys/fs/cgroup/cgroup.controllers")).trim();
-  if (own === undefined || controllers === "")
-    return {
-      name,
-      ok: "notice",
-      detail: "version 1, or none: limits of memory and processors are not enforced for builds",
-    };
-  const writable = await isWritable(join("/sys/fs/cgroup", own));
-  const detail = `version 2 (${controllers}), ${writable ? "writable" : "not writable: limits of memory and processors are not enforced"}`;
-  const remedy =
-    "run the daemon as a service with Delegate=yes, or by: systemd-run --user --scope -p Delegate=yes cloister daemon";
-  return { name, ok: writable || "notice", detail, ...(!writable && { remedy }) };
+  const remedy = controllers === "" ? remedyOfFirstVersion : remedyOfSecondVersion;
+  return { name, ok: "notice", detail, remedy };
 }
+
+const remedyOfSecondVersion =
+  "run the daemon as a service with Delegate=yes, or by: systemd-run --user --scope -p Delegate=yes cloister daemon";
+const remedyOfFirstVersion =
+  "for c in memory cpu cpuacct pids blkio; do sudo mkdir -p /sys/fs/cgroup/$c/cloister; sudo chown -R $(id -u) /sys/fs/cgroup/$c/cloister; done; export CLOISTER_CGROUP_ROOT=/cloister";
 
 async function probeOverlay(): Promise<ProbeLine> {
   const failure = await tryFeature("overlay");
@@ -265,11 +266,4 @@ async function anyExists(paths: readonly string[]): Promise<boolean> {
     ),
   );
   return found.includes(true);
-}
-
-function isWritable(path: string): Promise<boolean> {
-  return access(path, constants.W_OK).then(
-    () => true,
-    () => false,
-  );
 }

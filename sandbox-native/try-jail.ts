@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CloisterError } from "../derivations/error.ts";
 import { launcherExecutable } from "./binding.ts";
-import type { JailSpec } from "./jail-spec.ts";
+import { type JailSpec, noResourceLimits } from "./jail-spec.ts";
 import { startLauncher } from "./launcher.ts";
 import type { Strength } from "./launcher-messages.ts";
 
@@ -12,6 +12,8 @@ export interface TriedJail {
   readonly ok: boolean;
   readonly why?: string;
   readonly remedy?: string;
+  /** The limits that could not have been enforced for a build in it, such as "memory". */
+  readonly notEnforced?: readonly string[];
 }
 
 /** Runs a build whose builder is the launcher's own program, which is static and can do nothing well. */
@@ -28,11 +30,11 @@ export async function tryJail(
     const started = { storeDirectory, stagingDirectory, trashDirectory, buildsDirectory, strength, maxJobs: 1 };
     const { pasta = "", network = "none" } = options;
     await using launcher = await startLauncher({ ...started, pasta });
-    const { ending } = await launcher.build(
+    const { ending, unenforced } = await launcher.build(
       { spec: { ...probeSpec, network }, candidates: [], outputs: [] },
       { onLog: () => undefined },
     );
-    if (ending.kind === "exited" && ending.code === 0) return { ok: true };
+    if (ending.kind === "exited" && ending.code === 0) return { ok: true, notEnforced: unenforced };
     const failure =
       "step" in ending ? `${ending.step} failed with ${ending.errnoName} for ${ending.path}` : ending.kind;
     return { ok: false, why: `a jail could not be made: ${failure}` };
@@ -43,6 +45,12 @@ export async function tryJail(
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** More than the program needs: what is tried is whether they can be set. */
+const resources = {
+  ...noResourceLimits,
+  ...{ memoryBytes: 256n << 20n, cpuThousandths: 1000, cpuWeight: 100, processes: 1000 },
+};
 
 const probeSpec: JailSpec = {
   storeDirectory: "/cloister/store",
@@ -60,5 +68,5 @@ const probeSpec: JailSpec = {
   network: "none",
   personality: "linux",
   umask: 0o022,
-  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [] },
+  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [], resources },
 };

@@ -50,7 +50,12 @@ const record = z
   })
   .meta({ id: "Record", description: "of a build" });
 const strength = z
-  .object({ ok: z.boolean(), why: z.string().optional(), remedy: z.string().optional() })
+  .object({
+    ok: z.boolean(),
+    why: z.string().optional(),
+    remedy: z.string().optional(),
+    notEnforced: z.array(z.string()).optional().describe("limits that a build in it would not be held to"),
+  })
   .meta({ id: "Strength" });
 
 export const jsonOutputs = {

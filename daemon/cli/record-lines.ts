@@ -9,12 +9,15 @@ export type LabelledLine = readonly [label: string, text: string];
 
 /** The few lines that go with what is known of its outputs. */
 export function summariseRecord(record: BuildRecord): LabelledLine[] {
-  const { cpuUserMicroseconds, cpuSystemMicroseconds, maxResidentBytes } = record.resources;
+  const { cpuUserMicroseconds, cpuSystemMicroseconds, maxResidentBytes, peakMemoryBytes } = record.resources;
   const cpu = printDuration((cpuUserMicroseconds + cpuSystemMicroseconds) / 1000);
   return [
     ["built", `${new Date(record.startedAtMs).toISOString()}, ${printTime(record)}, ${record.strength} strength`],
     ["command", record.command.map(cleanText).join(" ")],
-    ["used", `${cpu} of processor time, ${printBytes(BigInt(maxResidentBytes))} of memory`],
+    ["used", `${cpu} of processor time, ${printBytes(BigInt(peakMemoryBytes ?? maxResidentBytes))} of memory`],
+    ...(record.notEnforced === undefined
+      ? []
+      : ([["unlimited", `${record.notEnforced.join(", ")}: this machine enforced no limit`]] as const)),
     ["build", record.id],
   ];
 }
