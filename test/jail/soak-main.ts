@@ -1,7 +1,7 @@
 /** `npm run soak -- --jails 10000 --seed 7 [--strength single]`: jails one after another, and what they leave. */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { type Held, soak } from "./soak.ts";
+import { type Held, problemsOf, soak } from "./soak.ts";
 
 const { values } = parseArgs({
   options: {
@@ -17,9 +17,8 @@ const soaked = await soak(jails, seed, values.strength as Parameters<typeof soak
 process.stdout.write(`${soaked.seconds.toFixed(1)} s, ${((soaked.seconds * 1000) / jails).toFixed(2)} ms a jail\n`);
 for (const name of Object.keys(soaked.before) as (keyof Held)[])
   process.stdout.write(`${name}: ${soaked.before[name]} before, ${soaked.after[name]} after\n`);
-for (const [name, [early, late]] of [
-  ["daemon", soaked.daemonKiB],
-  ["launcher", soaked.launcherKiB],
-] as const)
-  process.stdout.write(`${name}: ${early} KiB in the second quarter, ${late} KiB in the last\n`);
-process.stdout.write(`left when the daemon was gone: ${soaked.left.join("; ") || "nothing"}\n`);
+process.stdout.write(`KiB of the daemon in each tenth: ${soaked.daemonKiB.join(" ")}\n`);
+process.stdout.write(`KiB of the launcher: ${soaked.launcherKiB.join(" ")}\n`);
+const problems = problemsOf(soaked);
+process.stdout.write(`${problems.length === 0 ? "nothing is left, and nothing has grown" : problems.join("\n")}\n`);
+process.exitCode = problems.length === 0 ? 0 : 1;

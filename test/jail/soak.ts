@@ -2,7 +2,7 @@
  * Jails one after another through a daemon, of every kind that has something to leave behind: what is left, and how much
  * memory daemon and launcher hold at each moment. Used by `npm run soak` and, briefly, by soak.test.ts.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StrengthToTest } from "../support/granted-strengths.ts";
@@ -18,7 +18,7 @@ export interface Held {
   readonly descriptors: number;
   readonly namespaces: number;
   readonly mounts: number;
-  /** Below the launcher's own, in all hierarchies. */
+  /** In all hierarchies, the launcher's own and those of its jails. */
   readonly controlGroups: number;
   /** In staging, builds and trash. */
   readonly entries: number;
@@ -29,14 +29,36 @@ export interface Soaked {
   /** After the first jails, and at the end. */
   readonly before: Held;
   readonly after: Held;
-  /** Median of anonymous memory in the second and the last quarter, in KiB. */
-  readonly daemonKiB: readonly [number, number];
-  readonly launcherKiB: readonly [number, number];
-  /** Of processes, mounts and directories once the daemon is gone; all empty if all is well. */
+  /** Median of anonymous memory in each tenth of the run, in KiB. */
+  readonly daemonKiB: readonly number[];
+  readonly launcherKiB: readonly number[];
+  /** Processes, mounts, directories and control groups once the daemon is gone; empty if all is well. */
   readonly left: readonly string[];
 }
 
 const warmUp = 60;
+
+/** Jails and directories that are prepared for builds to come, and caches that fill, come and go. */
+const slack = 40;
+
+/** What should not be; a leak at one jail of a hundred shows in 10,000, one at each jail in 300. */
+export function problemsOf({ before, after, daemonKiB, launcherKiB, left }: Soaked): string[] {
+  const grown = (Object.keys(before) as (keyof Held)[])
+    .filter((name) => after[name] > before[name] + slack)
+    .map((name) => `${name}: ${before[name]} before, ${after[name]} after`);
+  const [daemonEarly = 0, daemonLate = 0] = [daemonKiB[3], daemonKiB[9]];
+  const [launcherEarly = 0, launcherLate = 0] = [launcherKiB[3], launcherKiB[9]];
+  return [
+    ...grown,
+    ...(after.zombies > 0 ? [`${after.zombies} zombies`] : []),
+    // The daemon's heap takes some hundred builds to come to its size, and breathes then.
+    ...(daemonLate > daemonEarly * 1.125 + 32 * 1024
+      ? [`the daemon grew from ${daemonEarly} to ${daemonLate} KiB`]
+      : []),
+    ...(launcherLate > launcherEarly + 512 ? [`the launcher grew from ${launcherEarly} to ${launcherLate} KiB`] : []),
+    ...left.map((what) => `left: ${what}`),
+  ];
+}
 
 /** The scripts, and whether a build succeeds; "%" becomes a number, for more than one derivation of a kind. */
 const kinds: readonly { readonly name: string; readonly script: string; readonly fails?: true }[] = [
@@ -106,20 +128,21 @@ export async function soak(
     }
     const seconds = (performance.now() - start) / 1000;
     const after = await settle(pid, store.root);
+    const groups = groupName(findLauncher(pid));
     await client[Symbol.asyncDispose]();
     await store.endDaemon();
-    const quarter = Math.floor(samples.length / 4);
+    const tenth = Math.floor(samples.length / 10);
     const medians = (of: "daemon" | "launcher") =>
-      [samples.slice(quarter, 2 * quarter), samples.slice(-quarter)].map((part) =>
-        median(part.map((each) => each[of])),
+      Array.from({ length: 10 }, (_, index) =>
+        median(samples.slice(index * tenth, (index + 1) * tenth).map((sample) => sample[of])),
       );
     return {
       seconds,
       before,
       after,
-      daemonKiB: medians("daemon") as [number, number],
-      launcherKiB: medians("launcher") as [number, number],
-      left: findLeft(store.root),
+      daemonKiB: medians("daemon"),
+      launcherKiB: medians("launcher"),
+      left: [...findLeft(store.root), ...findGroups(groups)],
     };
   } finally {
     await store[Symbol.asyncDispose]();
@@ -150,7 +173,7 @@ function look(daemon: number, root: string): Held {
     descriptors: descriptors.length,
     namespaces: targets.filter((target) => /^(?:mnt|net|user|pid|ipc|uts|cgroup):\[/.test(target)).length,
     mounts: read(`/proc/${launcher}/mountinfo`).trimEnd().split("\n").length,
-    controlGroups: countGroups(launcher),
+    controlGroups: findGroups(groupName(launcher)).length,
     entries: ["staging", "builds", "trash"].flatMap((name) => list(join(state, name))).length,
   };
 }
@@ -189,14 +212,21 @@ function anonymousKiB(pid: number): number {
   return Number(/^RssAnon:\s*(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1]);
 }
 
-function countGroups(pid: number): number {
-  const places = read(`/proc/${pid}/cgroup`).trimEnd().split("\n");
-  return places.reduce((count, line) => {
-    const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    const folder = join("/sys/fs/cgroup", controllers === "" ? "unified" : controllers, path);
-    const names = list(folder).filter((name) => existsSync(join(folder, name, "cgroup.procs")));
-    return count + names.filter((name) => name.includes("cloister")).length;
-  }, 0);
+/** The launcher names the groups of its builds after a process, and is told that name: "1:cloister-4711:…". */
+function groupName(launcher: number): string | undefined {
+  return /(?:^|[\0:])(cloister-\d+)(?:[\0:]|$)/.exec(read(`/proc/${launcher}/cmdline`))?.[1];
+}
+
+/** Control groups with that name, and those in them, in every hierarchy. */
+function findGroups(name: string | undefined, folder = "/sys/fs/cgroup", isBelow = false): string[] {
+  if (name === undefined) return [];
+  return readEntries(folder)
+    .filter((entry) => entry.isDirectory())
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      const counts = isBelow || entry.name === name;
+      return [...(counts ? [path] : []), ...findGroups(name, path, counts)];
+    });
 }
 
 function findLeft(root: string): string[] {
@@ -229,6 +259,14 @@ function read(path: string): string {
 function list(path: string): string[] {
   try {
     return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function readEntries(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
   } catch {
     return [];
   }

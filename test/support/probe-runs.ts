@@ -7,6 +7,7 @@ import { printDerivation } from "../../derivations/aterm.ts";
 import { referencesOf } from "../../derivations/derivation.ts";
 import { fillOutputs, makeHashOfInput } from "../../derivations/derivation-hash.ts";
 import { parseFullStorePath, printStorePath } from "../../derivations/store-path.ts";
+import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
 import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
 import { dumpTree } from "../../sandbox-native/read-tree.ts";
 import type { Flavour } from "../bench/peer-connection.ts";
@@ -36,7 +37,10 @@ export class ProbeBench implements AsyncDisposable {
     return new ProbeBench(builders, folder, await Accomplice.start(builders.path("outside"), folder));
   }
 
-  async inCloister(here: TemporaryLauncher): Promise<{ rows: ProbeRow[]; answer: BuildAnswer }> {
+  async inCloister(
+    here: TemporaryLauncher,
+    network: JailSpec["network"] = "none",
+  ): Promise<{ rows: ProbeRow[]; answer: BuildAnswer }> {
     const [program, input, world] = [storeName("p", "probe"), storeName("1", "input"), storeName("w", "world")];
     mkdirSync(join(here.store, input), { recursive: true });
     mkdirSync(join(here.store, world, "usr/bin"), { recursive: true });
@@ -52,7 +56,7 @@ export class ProbeBench implements AsyncDisposable {
       out: `${storeDirectory}/${out}`,
     });
     const { answer, log } = await here.run({
-      ...shellSpec("", { inputs: [program, input, world], world }),
+      ...shellSpec("", { inputs: [program, input, world], world, network }),
       builder: Buffer.from(`${storeDirectory}/${program}`),
       argv0: Buffer.from("probe"),
       args: [],

@@ -160,11 +160,12 @@ static void want_private(const char *root, const char *place, const char *option
 }
 static void want_no_host_path(const char *root, const char *place, const char *options, const char *line) {
   (void)options, (void)line;
-  static const char *const devices[] = {"/", "/null", "/zero", "/full", "/random", "/urandom", "/tty", "/ptmx",
-                                        /* what covers entries of /proc, in the launcher's own file system */
-                                        "/empty-file", "/empty-directory"};
-  for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
-    if (strcmp(root, devices[i]) == 0) return;
+  /* Names of device nodes, and of files that are made for the jail. */
+  static const char *const plain[] = {"/",    "/null", "/zero",   "/full",  "/random", "/urandom",
+                                      "/tty", "/ptmx", "/passwd", "/group", "/hosts",  "/resolv.conf",
+                                      "/empty-file", "/empty-directory"};
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+    if (strcmp(root, plain[i]) == 0) return;
   if (strcmp(root, "/sys") == 0 && strcmp(place, "/proc/sys") == 0) return; /* of procfs itself, made read-only */
   /* The physical places of store, staging and builds, with colons between. */
   char *places = strdup(given("PROBE_PLACES"));
