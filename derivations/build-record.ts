@@ -38,6 +38,17 @@ export interface BuildRecord {
   readonly notEnforced?: readonly string[];
   /** Relative to the log directory. */
   readonly logFile?: string;
+  /** The system calls that its jail refused, if they were counted. */
+  readonly refusedCalls?: readonly RefusedCall[];
+}
+
+export interface RefusedCall {
+  /** Its name; "call 700" if no call has that number. */
+  readonly call: string;
+  /** Such as "EPERM". */
+  readonly errno: string;
+  /** How often. */
+  readonly count: number;
 }
 
 export interface BuiltOutput {

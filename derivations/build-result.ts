@@ -1,4 +1,5 @@
 /** What became of one derivation that was asked for. Plain data, as it is sent. */
+import type { RefusedCall } from "./build-record.ts";
 import type { ErrorData } from "./error.ts";
 import type { StorePath } from "./store-path.ts";
 
@@ -13,4 +14,6 @@ export interface BuildResult {
   /** Of the build's record, if there was a build. */
   readonly recordId?: string;
   readonly wallMs?: number;
+  /** If it was asked for and there was a build: the system calls that the jail refused. */
+  readonly refusedCalls?: readonly RefusedCall[];
 }

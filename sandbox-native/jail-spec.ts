@@ -156,7 +156,12 @@ export const jailSpecSchema = z
     }),
     /** Which system calls it may make: docs/seccomp.md; without it the profile is "build", or "fetch" with a network. Nested user namespaces come with mounts and all that they allow. */
     seccomp: z
-      .strictObject({ profile: z.enum(seccompProfiles), nestedUserNamespaces: z.boolean().optional() })
+      .strictObject({
+        profile: z.enum(seccompProfiles).optional(),
+        nestedUserNamespaces: z.boolean().optional(),
+        /** Count what is refused; a refusal then takes two changes of process. */
+        log: z.boolean().optional(),
+      })
       .optional(),
   })
   .superRefine((spec, context) => {

@@ -151,6 +151,7 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
   );
   writer.u8(seccompProfiles.indexOf(spec.seccomp?.profile ?? (spec.network === "none" ? "build" : "fetch")));
   writer.u8(spec.seccomp?.nestedUserNamespaces === true ? 1 : 0);
+  writer.u8(spec.seccomp?.log === true ? 1 : 0);
   if (spec.network === "none") writer.u8(0).texts([]).bytes("");
   else writer.u8(1).texts(spec.network.blocked).bytes(resolverConfiguration(spec.network.nameservers));
   const resources = spec.limits.resources ?? noResourceLimits;
@@ -188,6 +189,15 @@ export function writeOutputHash(writer: MessageWriter, hash: OutputHash | undefi
   return writer.u8(hash.method === "flat" ? 1 : 2).u8(hashAlgorithms.indexOf(hash.algorithm));
 }
 
+/** A system call that the jail's filter refused. */
+export interface RefusedCall {
+  /** Such as "keyctl"; "call 700" if no call has its number. */
+  readonly call: string;
+  readonly errnoName: string;
+  /** How often. */
+  readonly count: number;
+}
+
 export interface DecodedBuildAnswer {
   readonly ending: Ending;
   /** Of the builder, in the launcher's user namespace. */
@@ -201,6 +211,8 @@ export interface DecodedBuildAnswer {
   readonly isMoved: boolean;
   /** Limits that were asked for and that this machine does not let us enforce. */
   readonly unenforced: readonly UnenforceableLimit[];
+  /** By name and errno; only if the spec asks for the log. */
+  readonly refusedCalls: RefusedCall[];
   /** How long each part of the launcher's work took. */
   readonly timingsMicroseconds: Record<string, number>;
 }
@@ -227,8 +239,9 @@ export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
   const mostProcesses = reader.count();
   const readTimings = reader.deferNumbers();
   const outputs = reader.list(() => readOutput(reader));
+  const refusedCalls = reader.list(() => ({ call: reader.text(), ...readErrno(reader), count: reader.count() }));
   return {
-    ...{ ending, uid, view, outputs, isMoved, unenforced },
+    ...{ ending, uid, view, outputs, isMoved, unenforced, refusedCalls },
     resources: {
       ...resources,
       ...(peakMemoryBytes > 0 && { peakMemoryBytes }),
@@ -284,6 +297,8 @@ function readCall(reader: MessageReader): FailedCall {
   const errno = reader.u32();
   return { step, errno, errnoName: errnoNameOf(errno), path: reader.text() };
 }
+
+const readErrno = (reader: MessageReader) => ({ errnoName: errnoNameOf(reader.u32()) });
 
 function readOutput(reader: MessageReader): BuiltOutput {
   const name = reader.text();

@@ -154,6 +154,7 @@ export const methods = {
       silenceMs: count,
       limits: absentOr(buildLimits),
       requireLimits: absentOr(boolean),
+      seccompLog: absentOr(boolean),
       events: boolean,
     }),
     result: list(buildResult),

@@ -57,6 +57,8 @@ export interface BuildOptions extends Cancellable {
   readonly limits?: BuildLimits;
   /** Fail before a builder runs where this machine cannot enforce one of its limits. */
   readonly requireLimits?: boolean;
+  /** Count the system calls that jails refuse. */
+  readonly seccompLog?: boolean;
   readonly onEvent?: (event: BuildEvent) => void;
 }
 

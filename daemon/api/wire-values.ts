@@ -169,6 +169,8 @@ export const derivedPath: Schema<DerivedPath> = byKind(
   object({ kind: oneOf("built"), drvPath: storePath, outputs: union(oneOf("all"), list(objectName)) }),
 );
 
+const refusedCalls = list(object({ call: text(), errno: text(), count: number }));
+
 export const buildResult: Schema<BuildResult> = object({
   drvPath: storePath,
   status: oneOf("built", "already-valid", "failed", "dependency-failed", "cancelled"),
@@ -176,6 +178,7 @@ export const buildResult: Schema<BuildResult> = object({
   error: absentOr(errorData),
   recordId: absentOr(text()),
   wallMs: absentOr(number),
+  refusedCalls: absentOr(refusedCalls),
 });
 
 export const buildEvent: Schema<BuildEvent> = byKind(
@@ -225,6 +228,7 @@ export const buildRecord: Schema<BuildRecord> = object({
   }),
   notEnforced: absentOr(list(text())),
   logFile: absentOr(text()),
+  refusedCalls: absentOr(refusedCalls),
 });
 
 export const pathDetails: Schema<PathDetails> = object({

@@ -22,7 +22,15 @@ import { findInputClosure, needsResolving, resolve } from "./inputs.ts";
 import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-for.ts";
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
-import { endRecord, makeRecord, makeRecordId, type RecordEnd, type RecordStart, withPlannedOutputs } from "./record.ts";
+import {
+  endRecord,
+  makeRecord,
+  makeRecordId,
+  type RecordEnd,
+  type RecordStart,
+  refusedCallsOf,
+  withPlannedOutputs,
+} from "./record.ts";
 import { areUnchecked, checkReferences } from "./reference-checks.ts";
 import type { SettleContext, SettledOutput } from "./settled-output.ts";
 
@@ -121,6 +129,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     endRecord(runningRecord(), status, { ...end, answer, logFile: log.file });
   const resultOf = (result: Pick<BuildResult, "status" | "outputs" | "error">): BuildResult => ({
     ...{ drvPath, recordId, wallMs: performance.now() - startedAt },
+    ...(options.seccompLog && answer && { refusedCalls: refusedCallsOf(answer) }),
     ...result,
   });
   options.onEvent({ kind: "build-started", drvPath, name, recordId });

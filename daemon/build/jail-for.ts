@@ -46,6 +46,7 @@ export interface PrepareOptions {
   /** Those of the request. */
   readonly limits?: BuildLimits;
   readonly requireLimits?: boolean;
+  readonly seccompLog?: boolean;
 }
 
 /**
@@ -134,6 +135,7 @@ export function prepareBuild(
           required: settings.requireLimits || options.requireLimits === true,
         },
       },
+      ...(options.seccompLog && { seccomp: { log: true } }),
     },
     candidates: [...inputs.map(hashPartOf), ...outputs.map(({ scratchPath }) => hashPartOf(scratchPath))],
     outputs: outputs.map(({ scratchPath, output }) => ({ name: scratchPath, ...hashesToMake(output) })),

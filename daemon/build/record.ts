@@ -1,7 +1,7 @@
 /** The record of a build: who, when, how long, how much, from what, to what. */
 import { randomBytes } from "node:crypto";
 import { encodeBase32 } from "../../derivations/base32.ts";
-import type { BuildRecord, BuildResources, BuiltOutput } from "../../derivations/build-record.ts";
+import type { BuildRecord, BuildResources, BuiltOutput, RefusedCall } from "../../derivations/build-record.ts";
 import { text } from "../../derivations/bytes.ts";
 import type { ErrorData } from "../../derivations/error.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
@@ -87,7 +87,12 @@ export function endRecord(record: BuildRecord, status: BuildRecord["status"], en
     resources: end.answer === undefined ? noResources : resourcesOf(end.answer),
     ...(end.answer !== undefined && end.answer.unenforced.length > 0 && { notEnforced: end.answer.unenforced }),
     ...(end.logFile !== undefined && { logFile: end.logFile }),
+    ...(end.answer !== undefined && end.answer.refusedCalls.length > 0 && { refusedCalls: refusedCallsOf(end.answer) }),
   };
+}
+
+export function refusedCallsOf({ refusedCalls }: BuildAnswer): RefusedCall[] {
+  return refusedCalls.map(({ call, errnoName, count }) => ({ call, errno: errnoName, count }));
 }
 
 const noResources: BuildResources = {

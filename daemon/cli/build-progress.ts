@@ -14,6 +14,7 @@ export class BuildProgress {
   readonly #status: Status;
   /** The unfinished last line of each running build's log, while logs are shown. */
   readonly #partial = new Map<string, Uint8Array>();
+  readonly #refused: (BuildEvent & { kind: "build-finished" })[] = [];
   readonly #failures: (BuildEvent & { kind: "build-finished" })[] = [];
   /** Names of the builds that have started and not ended, by their records' ids. */
   readonly #running = new Map<string, string>();
@@ -55,6 +56,18 @@ export class BuildProgress {
     return this.#running;
   }
 
+  /** Which system calls each build was refused; nothing if nobody asked. */
+  showRefusedCalls(): void {
+    const { paint } = this.#context;
+    for (const { name, result } of this.#refused) {
+      const rows = result.refusedCalls ?? [];
+      const none = rows.length === 0 ? " none" : "";
+      this.#context.say(`${paint.bold("refused system calls")} of ${cleanText(name)}:${none}`);
+      for (const { call, errno, count: times } of rows)
+        this.#context.say(`  ${cleanText(call)} ${paint.dim(`${cleanText(errno)}, ${count(times, "time")}`)}`);
+    }
+  }
+
   /** The root causes with their last log lines, then what was not built because of them; nothing when all went well. */
   showFailures(): void {
     for (const failure of this.#failures.filter((event) => event.result.status === "failed")) this.#showCause(failure);
@@ -75,6 +88,7 @@ export class BuildProgress {
       "dependency-failed": undefined, // told at the end, after the cause
     }[event.result.status];
     if (line !== undefined) this.#context.say(line);
+    if (event.result.refusedCalls !== undefined) this.#refused.push(event);
     if (event.result.error !== undefined) this.#failures.push(event);
   }
 

@@ -25,6 +25,7 @@ export function buildJson(results: readonly BuildResult[], status: Status): Json
       ),
       ...(result.error === undefined ? {} : { error: { ...result.error, details: { ...result.error.details } } }),
       ...(result.recordId === undefined ? {} : { recordId: result.recordId }),
+      ...(result.refusedCalls === undefined ? {} : { refusedCalls: [...result.refusedCalls] }),
     })),
   };
 }
@@ -54,10 +55,11 @@ export function pathInfoJson(details: readonly PathDetails[], status: Status): J
 /** A build record is plain data already; its paths and hashes are printed as they are everywhere else. */
 export function recordJson(record: BuildRecord, status: Status): Json<"log">["record"] {
   const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
-  const { world, error, notEnforced, ...rest } = record;
+  const { world, error, notEnforced, refusedCalls, ...rest } = record;
   return {
     ...rest,
     drvPath: full(record.drvPath),
+    ...(refusedCalls === undefined ? {} : { refusedCalls: [...refusedCalls] }),
     command: [...record.command],
     environment: { ...record.environment },
     inputs: record.inputs.map(full),

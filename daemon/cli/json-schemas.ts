@@ -7,6 +7,9 @@ import { z } from "zod";
 const path = z.string().meta({ id: "StorePath", description: "logical, the same on every machine" });
 const realPath = z.string().describe("where it lies on this machine");
 const place = z.strictObject({ path, realPath }).meta({ id: "Place" });
+const refusedCalls = z
+  .array(z.strictObject({ call: z.string(), errno: z.string(), count: z.number() }))
+  .describe("with --seccomp-log: the system calls that the jail refused");
 const error = z
   .object({
     code: z.string().describe("the same in every version; see errors.md"),
@@ -47,6 +50,7 @@ const record = z
     }),
     notEnforced: z.array(z.string()).optional().describe("limits that this machine did not let the daemon enforce"),
     logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
+    refusedCalls: refusedCalls.optional(),
   })
   .meta({ id: "Record", description: "of a build" });
 const strength = z
@@ -67,6 +71,7 @@ export const jsonOutputs = {
         outputs: z.record(z.string(), place),
         error: error.optional(),
         recordId: z.string().optional(),
+        refusedCalls: refusedCalls.optional(),
       }),
     ),
   }),

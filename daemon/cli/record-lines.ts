@@ -38,6 +38,12 @@ export function printRecord(record: BuildRecord, status: Status): LabelledLine[]
     ),
     ...list("inputs", record.inputs.map(full)),
     ...list(
+      "refused calls",
+      (record.refusedCalls ?? []).map(
+        ({ call, errno, count }) => `${cleanText(call)}: ${cleanText(errno)}, ${count} times`,
+      ),
+    ),
+    ...list(
       "outputs",
       Object.entries(record.outputs).map(
         ([id, { path, narHash, narSize }]) =>

@@ -115,12 +115,14 @@ export class Client implements Service {
   }
 
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
-    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits } = options;
+    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog } =
+      options;
     const events = onEvent !== undefined;
     const params = {
       ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs, events },
       ...(limits === undefined ? {} : { limits }),
       ...(requireLimits === undefined ? {} : { requireLimits }),
+      ...(seccompLog && { seccompLog }),
     };
     return this.#connection.request("build", params, { signal, onEvent });
   }

@@ -200,6 +200,7 @@ export class Scheduler {
         silenceMs: first.options.silenceMs,
         ...(first.options.limits && { limits: first.options.limits }),
         ...(first.options.requireLimits === true && { requireLimits: true }),
+        ...(first.options.seccompLog && { seccompLog: true }),
         ...(first.options.caller && { caller: first.options.caller }),
         signal: run.abort,
         onJailFree: () => {

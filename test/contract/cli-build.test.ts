@@ -49,6 +49,21 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     });
   });
 
+  test("with --seccomp-log the calls that a build was refused are named", async () => {
+    cli.define("refused", "mkdir $out; mkdir -m 4755 $out/directory || true");
+    const shown = await cli.run(["build", "refused.ts", "--seccomp-log"]);
+    expect(shown.status, shown.stderr).toBe(0);
+    expect(shown.stderr).toContain("refused system calls of refused-1.0:\n");
+    expect(shown.stderr).toMatch(/\n {2}fchmod(?:at2?)? EPERM, \d+ times?\n/);
+
+    cli.define("refused-too", "mkdir $out; mkdir -m 4755 $out/directory || true");
+    const { stdout } = await cli.run(["build", "refused-too.ts", "--seccomp-log", "--json"]);
+    const { stdout: log } = await cli.run(["log", "refused-too-1.0", "--record", "--json"]);
+    const row = expect.objectContaining({ call: expect.stringMatching(/^fchmod(?:at2?)?$/), errno: "EPERM" });
+    for (const text of [JSON.parse(stdout).results[0], JSON.parse(log).record])
+      expect(text.refusedCalls).toContainEqual(row);
+  });
+
   test("the second target's link has a number, another output's its id", async () => {
     const { status, stdout, stderr } = await cli.run(["build", "greeting.ts", "pair.ts", "-o", "linked"]);
     expect(status, stderr).toBe(0);

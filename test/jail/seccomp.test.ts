@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
+import type { BuildAnswer } from "../../sandbox-native/launcher.ts";
 import {
   type Abi,
   type Condition,
@@ -27,6 +28,7 @@ import { strengthsToTest } from "../support/granted-strengths.ts";
 import { compileNativePrograms } from "../support/native-programs.ts";
 import {
   makeTemporaryLauncher,
+  noLimits,
   shellSpec,
   storeDirectory,
   storeName,
@@ -134,6 +136,46 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     expect(await differing(here, calls)).toEqual([]);
   });
 
+  test("the log has each refused call by name, errno and number, and the builder sees the same errnos", async ({
+    skip,
+  }) => {
+    skip(missing !== "", missing);
+    const calls = [
+      refused("keyctl", [0, 0], errnos.ENOSYS),
+      refused("keyctl", [0, 0], errnos.ENOSYS),
+      refused("unshare", [0x10000000], errnos.EPERM),
+      refused("unshare", [0], 0),
+      { ...refused("getpid", [], errnos.ENOSYS), number: 700 },
+      refused("fchmodat", [0xffffff9c, 0, 0o4755], errnos.EPERM),
+      ...(process.arch === "x64"
+        ? [{ ...refused("keyctl", [], errnos.ENOSYS), way: "int80" as const, number: 288 }]
+        : []),
+    ];
+    const answers: BuildAnswer[] = [];
+    expect(await differing(here, calls, { log: true }, (answer) => answers.push(answer))).toEqual([]);
+    expect(answers[0]?.refusedCalls).toEqual([
+      { call: "call 700", errnoName: "ENOSYS", count: 1 },
+      { call: "fchmodat", errnoName: "EPERM", count: 1 },
+      { call: "keyctl", errnoName: "ENOSYS", count: process.arch === "x64" ? 3 : 2 },
+      { call: "unshare", errnoName: "EPERM", count: 1 },
+    ]);
+    const { answer } = await here.run(shellSpec("true", { outputs: [], seccomp: { log: true } }));
+    expect(answer).toMatchObject({ ending: { kind: "exited", code: 0 }, refusedCalls: [] });
+    await here.launcher.discard([], [answer.view]);
+  });
+
+  test("a build whose refusals are counted can be cancelled, and its processes can be killed while they wait", async ({
+    skip,
+  }) => {
+    skip(missing !== "", missing);
+    const limits = { ...noLimits, wallTimeMs: 300 };
+    const script = "while true; do mknod -m 4755 file p 2>/dev/null; done";
+    const { answer } = await here.run(shellSpec(script, { outputs: [], seccomp: { log: true }, limits }));
+    expect(answer.ending).toEqual({ kind: "timed-out" });
+    await here.launcher.discard([], [answer.view]);
+    expect(await here.shell("echo next")).toBe("next\n");
+  });
+
   test("it is the filter that answers: without it the kernel says other things", async ({ skip }) => {
     skip(missing !== "", missing);
     compileNativePrograms("without");
@@ -201,6 +243,7 @@ async function differing(
   here: TemporaryLauncher,
   calls: readonly Call[],
   seccomp?: JailSpec["seccomp"],
+  see?: (answer: BuildAnswer) => void,
 ): Promise<string[]> {
   const text = calls
     .map(({ way, number, args }) => [way, number, ...[...args, 0, 0, 0, 0, 0].slice(0, 5)].join(" "))
@@ -213,6 +256,7 @@ async function differing(
   const { answer, log } = await here.run(spec);
   await here.launcher.discard([], [answer.view]);
   expect(answer.ending).toEqual({ kind: "exited", code: 0 });
+  see?.(answer);
   const results = log.trimEnd().split("\n").map(Number);
   expect(results).toHaveLength(calls.length);
   return calls.flatMap(({ about, errno }, index) =>

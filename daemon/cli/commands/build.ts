@@ -30,6 +30,7 @@ interface BuildCommandOptions {
   readonly silence: string;
   readonly log?: boolean;
   readonly requireLimits?: boolean;
+  readonly seccompLog?: boolean;
 }
 
 /** The limits that have options of their own. */
@@ -50,6 +51,7 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
     .option("-L, --log", "show the builders' logs while they run")
     .option("--require-limits", "build nothing whose limits this machine cannot enforce")
+    .option("--seccomp-log", "name the system calls that builds were refused")
     .addHelpText("after", "\nExample:\n  $ cloister build hello.ts --out-link hello && ./hello/bin/hello")
     .action((targets: string[], options: BuildCommandOptions, command: Command) =>
       run(command, (context) => build(context, targets, options)),
@@ -81,6 +83,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
       mode,
       keepGoing: options.keepGoing === true,
       ...limits,
+      ...(options.seccompLog === true && { seccompLog: true }),
       onEvent: (event: BuildEvent) => progress.show(event),
       signal: context.signal,
     };
@@ -88,6 +91,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
       if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
       throw error;
     });
+    progress.showRefusedCalls();
     progress.showFailures();
     return results;
   };

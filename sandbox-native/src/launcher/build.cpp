@@ -150,16 +150,23 @@ class Build {
     }
     opened_ = *std::move(opened);
     if (order_.spec.build_in_memory) guard_.SetMemoryDirectory(opened_.mounts.build_directory_fd);
-    const Plan finish = MakeFinishPlan(order_.spec, opened_.mounts, log.write_end.get(), first_private);
+    Result<void> refusals = refusals_.Open(order_.spec.seccomp);
+    if (!refusals.ok()) {
+      ending_ = {Ending::Kind::kSetupFailed, 0, refusals.failure()};
+      return;
+    }
+    const Plan finish =
+        MakeFinishPlan(order_.spec, opened_.mounts, log.write_end.get(), first_private, refusals_.ready_fd());
     stopwatch_.Lap("make-plan");
     const uint64_t start = NowMicroseconds();
     prepared_.jail->Release(finish);
     stopwatch_.Lap("release");
-    Watch watch(context_.channel, id_, order_.spec, *prepared_.jail, guard_, log.read_end.get());
+    Watch watch(context_.channel, id_, order_.spec, *prepared_.jail, guard_, log.read_end.get(), refusals_);
     std::optional<Ending> reason = watch.UntilEnd();
     stopwatch_.Lap("run");
     siginfo_t info{};
     prepared_.jail->Wait(info, usage_);
+    refusals_.Close(*prepared_.jail);
     wall_microseconds_ = NowMicroseconds() - start;
     if (context_.running.IsCancelled(id_)) reason = Ending{.kind = Ending::Kind::kCancelled};
     ending_ = DescribeEnding(*prepared_.jail, info, std::move(reason), guard_);
@@ -206,7 +213,9 @@ class Build {
     body.U64(group_usage_.peak_memory_bytes.value_or(0)).U64(group_usage_.most_processes.value_or(0));
     stopwatch_.Write(body);
     body.U32(sealed_count_);
-    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body());
+    MessageWriter refused;
+    refusals_.Write(refused);
+    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body() + refused.body());
   }
 
  private:
@@ -219,6 +228,7 @@ class Build {
   OpenedMounts opened_;  // closed when the answer has been sent
   Stopwatch stopwatch_;  // begun when the order was taken up
   Ending ending_;
+  RefusalLog refusals_;
   std::string view_name_;
   MessageWriter outputs_;
   Result<void> done_;  // or what failed in sealing and moving that is not the builder's fault

@@ -25,9 +25,10 @@ std::optional<Ending> Watch::UntilEnd() {
   const uint64_t start = NowMicroseconds();
   uint64_t last_output = start;
   // In this order: when the first is ready, all that was ever written is there to be seen by the second.
-  pollfd entries[2] = {{jail_.pidfd(), POLLIN, 0}, {log_fd_, POLLIN, 0}};
+  pollfd entries[3] = {{jail_.pidfd(), POLLIN, 0}, {log_fd_, POLLIN, 0}, {-1, POLLIN, 0}};
   for (;;) {
-    const int ready = poll(entries, 2, TimeoutMs(start, last_output));
+    entries[2].fd = refusals_.fd();
+    const int ready = poll(entries, 3, TimeoutMs(start, last_output));
     if (ready < 0 && errno != EINTR) End(Ending::Kind::kCancelled);
     const bool ended = ready > 0 && entries[0].revents != 0;
     if (ready > 0 && (entries[1].revents & POLLIN) != 0) {
@@ -35,6 +36,7 @@ std::optional<Ending> Watch::UntilEnd() {
       ReadOutput(/*all=*/ended);
     }
     if (ended) return reason_;
+    if (ready > 0 && entries[2].revents != 0) refusals_.Serve(jail_);
     const uint64_t now = NowMicroseconds();
     if (Passed(spec_.wall_time_ms, start, now)) End(Ending::Kind::kTimedOut);
     if (Passed(spec_.silence_ms, last_output, now)) End(Ending::Kind::kSilent);

@@ -8,6 +8,7 @@
 #include "launcher/build-guard.h"
 #include "launcher/channel.h"
 #include "launcher/ending.h"
+#include "launcher/refusal-log.h"
 #include "linux/jail-spec.h"
 #include "linux/jail.h"
 
@@ -16,8 +17,9 @@ namespace cloister {
 class Watch {
  public:
   /// `log_fd` does not block.
-  Watch(Channel& channel, uint64_t order, const JailSpec& spec, Jail& jail, BuildGuard& guard, int log_fd) noexcept
-      : channel_(channel), order_(order), spec_(spec), jail_(jail), guard_(guard), log_fd_(log_fd) {}
+  Watch(Channel& channel, uint64_t order, const JailSpec& spec, Jail& jail, BuildGuard& guard, int log_fd,
+        RefusalLog& refusals) noexcept
+      : channel_(channel), order_(order), spec_(spec), jail_(jail), guard_(guard), log_fd_(log_fd), refusals_(refusals) {}
 
   /// Until the last process is gone and all it wrote is sent. Gives the reason if it was ended here.
   std::optional<Ending> UntilEnd();
@@ -34,6 +36,7 @@ class Watch {
   Jail& jail_;
   BuildGuard& guard_;
   int log_fd_;
+  RefusalLog& refusals_;
   std::optional<Ending> reason_;
   uint64_t written_ = 0;
   char buffer_[kInlineBody];

@@ -197,6 +197,18 @@ void AddFilter(Plan& plan, const SeccompSpec& seccomp) {
            plan.KeepArray(std::vector{filter}));
 }
 
+/// While the table of descriptors is still the launcher's, so that it finds the listener there.
+void AddAskingFilter(Plan& plan, const SeccompSpec& seccomp, int ready_fd) {
+  static_assert(kListenerSlot < kSlots);
+  std::vector<sock_filter> program = AskingFilter(seccomp);
+  const auto length = static_cast<unsigned short>(program.size());
+  const sock_fprog filter{length, plan.KeepArray(std::move(program))};
+  plan.Add("filter-system-calls", nullptr, SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+           kFilterFlags | SECCOMP_FILTER_FLAG_NEW_LISTENER, plan.KeepArray(std::vector{filter}))
+      .to_slot = kListenerSlot;
+  plan.Add("tell-of-listener", nullptr, SYS_write, ready_fd, plan.KeepArray(std::vector<uint64_t>{1}), sizeof(uint64_t));
+}
+
 void AddPrivileges(Plan& plan) {
   const __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
   plan.Add("drop-capabilities", nullptr, SYS_capset, plan.KeepArray(std::vector{head}),
@@ -229,7 +241,7 @@ Plan MakePreparePlan(const JailHost& host) {
   return plan;
 }
 
-Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd) {
+Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd, int ready_fd) {
   Plan plan;
   std::vector<std::string> made{"/proc", "/dev", "/tmp"};
   AddDirectories(plan, spec.store_directory, made);
@@ -244,8 +256,10 @@ Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, 
   const char* build_directory = plan.Keep(spec.build_directory);
   plan.Add("enter-build-directory", build_directory, SYS_chdir, build_directory);
   AddExecution(plan, spec);
+  const bool asks = spec.seccomp.log && HasDefence(Defence::kSeccomp);
+  if (asks) AddAskingFilter(plan, spec.seccomp, ready_fd);
   AddDescriptors(plan, log_fd, first_private_fd);
-  AddFilter(plan, spec.seccomp);
+  if (!asks) AddFilter(plan, spec.seccomp);
   AddPrivileges(plan);
   AddExec(plan, spec);
   return plan;

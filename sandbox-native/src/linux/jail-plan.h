@@ -47,8 +47,11 @@ struct JailHost {
 /// The part that is the same for every jail: made ahead, before anybody knows what will be built in it.
 Plan MakePreparePlan(const JailHost& host);
 
-/// The rest, which ends with execve. Descriptors from `first_private_fd` on are closed; `log_fd` is below it.
-Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd);
+/// The rest, which ends with execve. Descriptors from `first_private_fd` on are closed; `log_fd` is below it. If the spec asks
+/// for a log of refusals, `ready_fd` is an eventfd that is written to when the filter's listener is in its slot.
+Plan MakeFinishPlan(const JailSpec& spec, const JailMounts& mounts, int log_fd, int first_private_fd, int ready_fd = -1);
+
+inline constexpr int kListenerSlot = 3;
 
 /// The mount points and directories that the launcher's own root has for jails.
 inline constexpr char kJailRoot[] = "/jail";

@@ -77,6 +77,7 @@ std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
   if (profile > static_cast<uint8_t>(SeccompProfile::kShell)) return std::nullopt;
   spec.seccomp.profile = static_cast<SeccompProfile>(profile);
   spec.seccomp.nested_user_namespaces = reader.U8() != 0;
+  spec.seccomp.log = reader.U8() != 0;
   spec.has_network = reader.U8() != 0;
   spec.blocked_networks = reader.Texts();
   spec.resolver_configuration = reader.Text();

@@ -157,7 +157,13 @@ void Jail::CloseSlots() noexcept {
     if (step.to_slot >= 0) open[step.to_slot] = true;
   }
   for (int slot = 0; slot < kSlots; ++slot)
-    if (open[slot]) UniqueFd(static_cast<int>(control_.slot[slot])).Reset();
+    if (open[slot]) UniqueFd(TakeSlot(slot)).Reset();
+}
+
+int Jail::TakeSlot(int slot) noexcept {
+  const long value = control_.slot[slot];
+  control_.slot[slot] = 0;
+  return value > 0 ? static_cast<int>(value) : -1;
 }
 
 void Jail::Release(const Plan& finish) noexcept {

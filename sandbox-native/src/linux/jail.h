@@ -42,6 +42,9 @@ class Jail {
   /// Holds the jail's mounts, whose unmounting would else be a part of its end: to be closed where nobody waits.
   UniqueFd TakeMountNamespace() noexcept { return std::move(mount_namespace_); }
 
+  /// A descriptor that a step of the plan has left in a slot, in the table that jail and launcher shared; -1 if none has.
+  int TakeSlot(int slot) noexcept;
+
   /// Lets it run to its end; `finish` must outlive it.
   void Release(const Plan& finish) noexcept;
   void Kill() noexcept;
