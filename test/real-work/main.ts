@@ -43,7 +43,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   } finally {
-    await client.shutdown({ drainMs: 0 });
+    await client.shutdown({ drainMs: 0 }).catch(() => {}); // a daemon that is gone has been told of already
     await client[Symbol.asyncDispose]();
     await makeRemovable(folder);
     rmSync(folder, { recursive: true, force: true });
