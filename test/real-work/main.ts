@@ -2,11 +2,12 @@
  * `npm run real-work [-- NAME… --rounds N --json]`: GNU hello, zlib and SQLite, built and tested by their own tests in a
  * jail and outside of one, a row each. Exit status 1 if a build fails, 3 if the source archives cannot be had.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { connect } from "../../daemon/library.ts";
+import { processStartTime, waitForProcessEnd } from "../../sandbox-native/posix.ts";
 import { makeRemovable } from "../support/temporary-store.ts";
 import { fetchArchives, type Software, software } from "./archives.ts";
 import { measure, type RealWorkRow } from "./rounds.ts";
@@ -31,11 +32,17 @@ async function main(): Promise<number> {
     return 3;
   }
   const folder = mkdtempSync(join(tmpdir(), "cloister-real-work-"));
+  chmodSync(folder, 0o755); // what is built outside of a jail is not root's
   const client = await connect({ root: join(folder, "root") });
+  const { pid } = await client.status();
+  const startTime = processStartTime(pid);
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.on(name, () => stop.abort(new Error(`ended by ${name}; nothing is left`)));
   try {
     if (!values.json) process.stdout.write(`${tableHead}\n`);
     for (const name of names) {
-      const row = await measure(client, folder, name, rounds);
+      const row = await measure(client, folder, name, { count: rounds, signal: stop.signal });
       process.stdout.write(values.json ? `${JSON.stringify(row)}\n` : `${printRow(row)}\n`);
     }
     return 0;
@@ -45,6 +52,7 @@ async function main(): Promise<number> {
   } finally {
     await client.shutdown({ drainMs: 0 }).catch(() => {}); // a daemon that is gone has been told of already
     await client[Symbol.asyncDispose]();
+    if (startTime !== undefined) await waitForProcessEnd(pid, startTime); // it removes files of its own until then
     await makeRemovable(folder);
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 /** The same commands inside a jail and outside of one, in turn, on the same file system. */
-import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chownSync, closeSync, copyFileSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Client, type DerivationDescription, loadTarget, resolveTarget } from "../../daemon/library.ts";
@@ -36,7 +37,12 @@ interface Times {
 const goal = 1.1;
 
 /** `folder` holds the store, and is where the build outside is done. Throws if either build fails. */
-export async function measure(client: Client, folder: string, name: Software, count: number): Promise<RealWorkRow> {
+export async function measure(
+  client: Client,
+  folder: string,
+  name: Software,
+  { count, signal }: { readonly count: number; readonly signal: AbortSignal },
+): Promise<RealWorkRow> {
   const target = await loadTarget(definitionOf(name), { cwd: folder });
   if (target.kind !== "derivation") throw new Error(`${name} is no derivation`);
   const { derivation } = target;
@@ -44,9 +50,9 @@ export async function measure(client: Client, folder: string, name: Software, co
   const rounds: Round[] = [];
   for (let round = 0; round < count; round += 1) {
     // Who comes first changes, so that neither always has the other's files in the caches.
-    const early = round % 2 === 0 ? await buildInJail(client, folder, derivation, `${round}`) : undefined;
-    const outside = buildOutside(folder, derivation, name);
-    const jail = early ?? (await buildInJail(client, folder, derivation, `${round}`));
+    const early = round % 2 === 0 ? await buildInJail(client, folder, derivation, { round, signal }) : undefined;
+    const outside = await buildOutside(folder, derivation, name, signal);
+    const jail = early ?? (await buildInJail(client, folder, derivation, { round, signal }));
     rounds.push({ jail, outside });
   }
   const medianOf = (take: (round: Round) => number): number => median(rounds.map(take));
@@ -70,10 +76,10 @@ async function buildInJail(
   client: Client,
   folder: string,
   derivation: DerivationDescription,
-  round: string,
+  { round, signal }: { readonly round: number; readonly signal: AbortSignal },
 ): Promise<Times> {
-  const target = await resolve(client, folder, derivation, round);
-  const options = { mode: "normal", keepGoing: false, cores: 0, timeoutMs: 0, silenceMs: 0 } as const;
+  const target = await resolve(client, folder, derivation, String(round));
+  const options = { signal, mode: "normal", keepGoing: false, cores: 0, timeoutMs: 0, silenceMs: 0 } as const;
   const start = performance.now();
   const [result] = await client.build([target], options);
   const seconds = (performance.now() - start) / 1000;
@@ -86,7 +92,12 @@ async function buildInJail(
   throw new Error(`${derivation.name} failed in its jail: ${result?.error?.message ?? result?.status}`);
 }
 
-function buildOutside(folder: string, derivation: DerivationDescription, name: Software): Times {
+async function buildOutside(
+  folder: string,
+  derivation: DerivationDescription,
+  name: Software,
+  signal: AbortSignal,
+): Promise<Times> {
   const { script } = derivation;
   if (script === undefined) throw new Error(`${derivation.name} has no script`);
   const place = join(folder, "outside");
@@ -100,21 +111,33 @@ function buildOutside(folder: string, derivation: DerivationDescription, name: S
     TMPDIR: build,
     NIX_BUILD_CORES: String(availableParallelism()),
     TERM: "xterm-256color",
-    archive: archiveOf(name),
+    archive: join(place, "archive"),
     out: join(place, "out"),
   };
+  copyFileSync(archiveOf(name), environment.archive);
+  // As in a jail: some tests refuse to be run by root.
+  const identity = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  if (identity.uid !== undefined) for (const path of [place, build]) chownSync(path, identity.uid, identity.gid);
   try {
+    signal.throwIfAborted();
     const processorBefore = processorSecondsOfChildren();
     const start = performance.now();
-    const ran = spawnSync("/bin/bash", ["-e", "-u", "-o", "pipefail", "-c", text], {
+    const shell = spawn("/bin/bash", ["-e", "-u", "-o", "pipefail", "-c", text], {
       cwd: build,
       env: environment,
       stdio: ["ignore", log, log],
+      ...identity,
+      detached: true, // a group of its own, so that all of it can be ended
     });
+    const end = () => shell.pid !== undefined && process.kill(-shell.pid, "SIGKILL");
+    signal.addEventListener("abort", end);
+    const [status] = await once(shell, "exit");
+    signal.removeEventListener("abort", end);
     const seconds = (performance.now() - start) / 1000;
-    if (ran.status === 0) return { seconds, processorSeconds: processorSecondsOfChildren() - processorBefore };
+    signal.throwIfAborted();
+    if (status === 0) return { seconds, processorSeconds: processorSecondsOfChildren() - processorBefore };
     const tail = readFileSync(join(place, "log"), "utf8").trim().split("\n").slice(-15).join("\n");
-    throw new Error(`${derivation.name} failed outside of a jail (status ${ran.status}):\n${tail}`);
+    throw new Error(`${derivation.name} failed outside of a jail (status ${status}):\n${tail}`);
   } finally {
     closeSync(log);
     rmSync(place, { recursive: true, force: true });
