@@ -220,6 +220,10 @@ const strengthHints: Readonly<Record<string, string>> = {
   "run-newuidmap": "Install newuidmap and newgidmap: `sudo apt-get install uidmap`",
   "make-user-namespace":
     "Allow user namespaces: `sudo sysctl user.max_user_namespaces=15000`; in Docker, run the container with `--security-opt seccomp=unconfined`",
+  "lock-ids":
+    "Other daemons have all build users: end one of them, or give this user more subordinate ids in /etc/subuid and /etc/subgid",
+  "make-pid-namespace":
+    "This root may not make namespaces: in a container, run that with `docker run --privileged`, or run the daemon outside of it",
   "be-root": "Run it as root, or choose another strength",
 };
 

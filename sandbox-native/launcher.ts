@@ -38,6 +38,8 @@ export interface LauncherOptions {
   readonly maxJobs: number;
   /** The program pasta, for builds with a way out; without, a spec that asks for one fails. */
   readonly pasta?: string;
+  /** The most ids that builds may have; by default all that there are. At least 8. */
+  readonly mostBuildUsers?: number;
   /**
    * Where control groups may be made: "auto" (the own group, or one above it), "none", or a group's path as in
    * /proc/self/cgroup.
@@ -170,10 +172,9 @@ class RunningLauncher implements Launcher {
     const places = [storeDirectory, stagingDirectory, trashDirectory, buildsDirectory];
     const directories = await Promise.all(places.map((place) => realpath(place)));
     const executable = options.executable ?? launcherExecutable();
-    const settings = [String(options.maxJobs), options.pasta ?? "", options.controlGroupRoot ?? "auto"];
-    const args = ["cloister-launcher", "serve", strength, ...directories, ...settings].concat(
-      options.extraArguments ?? [],
-    );
+    const { maxJobs, pasta = "", controlGroupRoot = "auto", mostBuildUsers = 0, extraArguments = [] } = options;
+    const settings = [String(maxJobs), pasta, controlGroupRoot, String(mostBuildUsers), ...extraArguments];
+    const args = ["cloister-launcher", "serve", strength, ...directories, ...settings];
     const started = Promise.withResolvers<Uint8Array>();
     const launcher = new RunningLauncher(strength, executable, args, started);
     try {

@@ -126,6 +126,7 @@ export function interruptedBuild(name: string): ErrorData {
 
 /** True for "no space" and "quota exceeded", whoever says so: Node, SQLite or the writer. */
 export function isDiskFull(error: unknown): boolean {
+  if (codeOf(error) === "STRENGTH_UNAVAILABLE") return false; // there ENOSPC is a limit on namespaces: unshare(2)
   return fullCodes.has(codeOf(error)) || fullCodes.has(detailOf(error, "errnoName")) || detailOf(error, "errno") === 28;
 }
 

@@ -12,6 +12,7 @@ const programs = {
   outside: "./outside.c",
   smuggler: "./smuggler.c",
   ask: "./ask.c",
+  confine: "./confine.c",
 } as const;
 
 export type Program = keyof typeof programs;

@@ -92,16 +92,17 @@ export interface TemporaryLauncherOptions {
   readonly without?: readonly string[];
   /** For builds with a way out. */
   readonly pasta?: string;
+  readonly mostBuildUsers?: number;
 }
 
 export async function makeTemporaryLauncher(options: TemporaryLauncherOptions = {}): Promise<TemporaryLauncher> {
   const folders = makeTemporaryFolders(options.folder);
   const { storeDirectory: store, stagingDirectory: staging, buildsDirectory: builds } = folders.options;
   addBusybox(store);
-  const { strength = "auto", maxJobs = 2, without = [], pasta = "" } = options;
+  const { strength = "auto", maxJobs = 2, without = [], pasta = "", mostBuildUsers = 0 } = options;
   const { controlGroupRoot = process.env.CLOISTER_CGROUP_ROOT ?? "auto" } = options;
   const launcherOptions = {
-    ...{ ...folders.options, strength, maxJobs, pasta, controlGroupRoot },
+    ...{ ...folders.options, strength, maxJobs, pasta, controlGroupRoot, mostBuildUsers },
     ...(without.length > 0 && {
       executable: programOf("without", "cloister-launcher"),
       extraArguments: [`without=${without.join(",")}`],

@@ -295,7 +295,10 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     return context.channel.SendFailure(message.id, Failure{"JAIL_SPEC_INVALID", "read-order", EINVAL, "", 0});
   }
   JailFactory& factory = order->spec.seccomp.is_standard() ? context.factory : context.other_factory;
-  Result<PreparedJail> prepared = factory.Take();
+  Result<PreparedJail> prepared = factory.Take([&](uint32_t count) {
+    const std::string says = "cloister: waits for a free build user: all " + std::to_string(count) + " are in use\n";
+    context.channel.Send(MessageKind::kLog, message.id, says);
+  });
   stopwatch.Lap("take-jail");
   if (!prepared.ok()) {
     context.running.Remove(message.id);

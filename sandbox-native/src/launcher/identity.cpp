@@ -4,11 +4,14 @@
 #include <grp.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -22,6 +25,7 @@ namespace {
 
 constexpr char kCode[] = "STRENGTH_UNAVAILABLE";
 constexpr uint32_t kMostSubordinateIds = 65536;
+constexpr uint32_t kMostBlockIds = 1024;
 constexpr uint32_t kLeastSubordinateIds = 256;  // more than jails that run or wait, so that ids rest before they are used again
 /// Root's builds: far above what people, services, subordinate ranges and other daemons' builds use.
 constexpr uint32_t kRootFirstUid = 0x30000000;
@@ -49,6 +53,32 @@ Result<void> BecomeZero() {
   return {};
 }
 
+/// A part of the caller's subordinate ids, which is this launcher's alone as long as the descriptor is open.
+struct IdBlock {
+  uint32_t first = 0;  // within the range
+  uint32_t count = 0;
+  UniqueFd fd;
+};
+
+/// All launchers of a user map the whole range, so that each can remove what another one left, and give their builds ids
+/// out of a block. What holds a block is an abstract socket with its name: it needs no directory that must be there, be
+/// the same for all and be safe, and it goes with its process. Who takes names away from others keeps them from building.
+Result<IdBlock> LockIdBlock(SubordinateRange uids) {
+  const uint32_t count = std::min(uids.count, std::clamp(uids.count / 64, kLeastSubordinateIds, kMostBlockIds));
+  for (uint32_t first = 0; first + count <= uids.count; first += count) {
+    UniqueFd lock(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!lock) return Failure::Errno(kCode, "open-lock");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string name = "cloister-uids-" + std::to_string(uids.first + first);
+    memcpy(address.sun_path + 1, name.data(), name.size());
+    const socklen_t length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    if (bind(lock.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return IdBlock{first, count, std::move(lock)};
+    if (errno != EADDRINUSE) return Failure::Errno(kCode, "lock-ids", name);
+  }
+  return Failure{kCode, "lock-ids", EAGAIN, "/etc/subuid", 0};
+}
+
 Result<Identities> TakeRange() {
   const uid_t uid = geteuid();
   const gid_t gid = getegid();
@@ -58,13 +88,15 @@ Result<Identities> TakeRange() {
   if (gids.count < kLeastSubordinateIds) return Failure{kCode, "find-subordinate-ids", ENOENT, "/etc/subgid", 0};
   uids.count = gids.count = std::min({uids.count, gids.count, kMostSubordinateIds});
 
+  Result<IdBlock> block = LockIdBlock(uids);
+  if (!block.ok()) return block.failure();
   IdMapper mapper;
   Result<void> done = mapper.Start(uid, gid, uids, gids);
   if (done.ok()) done = UnshareUser();
   if (done.ok()) done = mapper.Map();
   if (done.ok()) done = BecomeZero();
   if (!done.ok()) return done.failure();
-  return Identities{Strength::kRange, 1, uids.count, -1};
+  return Identities{Strength::kRange, 1 + block->first, block->count, block->fd.Release()};
 }
 
 /// Locks a block of ids that no other launcher on this machine has.

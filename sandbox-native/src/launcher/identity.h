@@ -27,7 +27,7 @@ struct Identities {
   Strength strength = Strength::kSingle;
   uint32_t first = 0;
   uint32_t count = 1;
-  int lock_fd = -1;     // root: held as long as the ids are used
+  int lock_fd = -1;     // range, root: held as long as the ids are used
   int network_fd = -1;  // of the helper that makes ways out (network-helper.h), if there is one
 
   JailIdentity At(uint32_t index) const noexcept { return {first + index, first + index}; }

@@ -42,10 +42,12 @@ void JailFactory::Start(const Root& root, NameSource& names, const Identities& i
   if (pthread_create(&thread, nullptr, &JailFactory::Main, this) == 0) pthread_detach(thread);
 }
 
-Result<PreparedJail> JailFactory::Take() {
+Result<PreparedJail> JailFactory::Take(const std::function<void(uint32_t)>& on_exhausted) {
   std::unique_lock lock(mutex_);
   if (waiting_.empty()) {
     ++takers_;
+    // Told before it waits, so that it is told at all; a jail that is being made is somebody's who came before.
+    if (IsExhausted() && failures_.empty()) on_exhausted(identities_.count);
     wanted_.notify_one();
     made_.wait(lock, [this] { return !waiting_.empty() || !failures_.empty(); });
     --takers_;
@@ -64,7 +66,7 @@ Result<PreparedJail> JailFactory::Take() {
 
 void JailFactory::Release(uint32_t identity_index) {
   const std::lock_guard lock(mutex_);
-  used_[identity_index] = false;
+  GiveIdentity(identity_index);
   --running_;
   if (ShouldMake()) wanted_.notify_one();
 }
@@ -83,7 +85,7 @@ void JailFactory::Stop() {
 }
 
 bool JailFactory::ShouldMake() const noexcept {
-  if (stopped_) return false;
+  if (stopped_ || IsExhausted()) return false;
   if (takers_ > failures_.size() + waiting_.size()) return true;
   if (failed_) return false;
   // Making a jail beside a running build slows that down, so what can wait until nothing runs does.
@@ -116,7 +118,7 @@ void JailFactory::Run() {
     if (prepared.ok()) {
       waiting_.push_back(*std::move(prepared));
     } else {
-      used_[identity_index] = false;
+      GiveIdentity(identity_index);
       if (takers_ > failures_.size()) failures_.push_back(prepared.failure());
     }
     made_.notify_all();
@@ -125,13 +127,27 @@ void JailFactory::Run() {
 
 /// In turn, so that an id is used again as late as possible. In single strength there is but one for all.
 uint32_t JailFactory::TakeIdentity() {
-  if (identities_.strength == Strength::kSingle || !HasDefence(Defence::kFreshUid)) return 0;
+  if (SharesIdentity()) return 0;
+  assert(used_count_ < identities_.count);  // see ShouldMake
+  ++used_count_;
   do {
     next_identity_ = (next_identity_ + 1) % identities_.count;
   } while (used_[next_identity_]);
   used_[next_identity_] = true;
   return next_identity_;
 }
+
+void JailFactory::GiveIdentity(uint32_t index) {
+  if (SharesIdentity()) return;
+  used_[index] = false;
+  --used_count_;
+}
+
+bool JailFactory::SharesIdentity() const noexcept {
+  return identities_.strength == Strength::kSingle || !HasDefence(Defence::kFreshUid);
+}
+
+bool JailFactory::IsExhausted() const noexcept { return !SharesIdentity() && used_count_ == identities_.count; }
 
 Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
   if (defect_) return *defect_;

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,8 +41,9 @@ class JailFactory {
   void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
              const ControlGroups& groups, unsigned int most, bool filtered);
 
-  /// The next jail; waits for one if need be. Fails with what preparing one failed with.
-  Result<PreparedJail> Take();
+  /// The next jail; waits for one if need be, and calls `on_exhausted` with the count of ids if all of them are in use.
+  /// Fails with what preparing one failed with.
+  Result<PreparedJail> Take(const std::function<void(uint32_t)>& on_exhausted);
   /// A build is over: its jail is gone, so its ids may be used again.
   void Release(uint32_t identity_index);
   /// Takes back the network of a jail that is gone, for another one if nobody has used it. Takes some time.
@@ -57,6 +59,9 @@ class JailFactory {
   Result<NetNamespace> EnterNetwork();
   Result<void> MakeBuildDirectory(PreparedJail& prepared, JailIdentity identity) const;
   uint32_t TakeIdentity();
+  void GiveIdentity(uint32_t index);
+  bool SharesIdentity() const noexcept;
+  bool IsExhausted() const noexcept;
 
   const Root* root_ = nullptr;
   NameSource* names_ = nullptr;
@@ -74,6 +79,7 @@ class JailFactory {
   std::deque<Failure> failures_;  // one for each taker that has nothing else to get
   std::vector<NetNamespace> networks_;  // as new
   std::vector<bool> used_;
+  uint32_t used_count_ = 0;
   uint32_t next_identity_ = 0;
   unsigned int takers_ = 0;
   unsigned int running_ = 0;

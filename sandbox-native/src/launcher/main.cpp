@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,7 @@ enum Argument {
   kMostJobs,
   kPasta,
   kGroupRoot,
+  kMostIds,
   kFirstId,
   kIdCount,
   kLockFd,
@@ -48,6 +50,8 @@ int Fail(const Failure& failure) {
   Channel(kChannelFd).SendFailure(0, failure);
   return 1;
 }
+
+uint32_t Number(const char* text) { return static_cast<uint32_t>(strtoul(text, nullptr, 10)); }
 
 /// What has to be done while the host's network and mounts are in sight; then they are left.
 Result<void> StartHelpers(Identities& identities, const std::string& pasta) {
@@ -79,6 +83,8 @@ int Start(int count, char** arguments) {
   int turns[2];
   if (pipe2(turns, O_CLOEXEC) != 0) return fail(Failure::Errno("LAUNCHER_START_FAILED", "make-pipe"));
   UniqueFd wait(turns[0]), go(turns[1]);
+  const uint32_t most_ids = Number(arguments[kMostIds]);
+  if (most_ids != 0) identities->count = std::min(identities->count, most_ids);
   Result<pid_t> first = BecomeFirstProcess();
   if (!first.ok()) return fail(first.failure());
   if (*first > 0) {
@@ -111,8 +117,6 @@ int Start(int count, char** arguments) {
   return Fail(Failure::Errno("LAUNCHER_START_FAILED", "exec-again"));
 }
 
-uint32_t Number(const char* text) { return static_cast<uint32_t>(strtoul(text, nullptr, 10)); }
-
 int RunInside(char** arguments) {
   Identities identities;
   identities.strength = ParseStrength(arguments[kStrength]).value_or(Strength::kSingle);
@@ -137,7 +141,7 @@ int main(int count, char** arguments) {
   using namespace cloister;
   count = TakeDefencesOut(count, arguments);
   const std::string mode = count > kMode ? arguments[kMode] : "";
-  if (mode == "serve" && count == kGroupRoot + 1) return Start(count, arguments);
+  if (mode == "serve" && count == kMostIds + 1) return Start(count, arguments);
   if (mode == "inside" && count == kDisk + 1 && getpid() == 1) return RunInside(arguments);
   if (mode == "--print-plan" && count == kMode + 1) return PrintPlan();
   if (mode == "--probe" && count == kMode + 2) return Probe(arguments[kMode + 1]);

@@ -65,6 +65,7 @@ class Keeper {
   [[noreturn]] void Run() {
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);  // pasta has children for a moment now and then
     PathFailure failure;
     const bool made = Make(failure);
     MessageWriter answer;
@@ -73,6 +74,8 @@ class Keeper {
     End(anchor_);
     if (made) WaitForEnd();
     End(pasta_);
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+    }
     _exit(0);
   }
 
