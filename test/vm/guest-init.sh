@@ -18,6 +18,7 @@ while [ ! -e /dev/vda ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); /bin/bus
 /bin/busybox ln -s /proc/self/fd /root/dev/fd
 /bin/busybox cp -r /job /root/run/job
 /bin/busybox chown -R 0:0 /root/etc /root/bin /root/run/job
+/bin/busybox chmod 1777 /root/var/tmp
 /bin/busybox chmod u+s /root/usr/bin/newuidmap /root/usr/bin/newgidmap 2>/dev/null
 /bin/busybox chmod 666 /root/dev/null /root/dev/zero /root/dev/full /root/dev/random /root/dev/urandom /root/dev/tty
 case " $(/bin/busybox cat /proc/cmdline) " in

@@ -87,7 +87,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
 function emulatorArguments(image: string, initrd: string, options: GuestOptions): string[] {
   const groups = options.groups ?? "v2";
   const commandLine = [
-    "console=ttyS0 quiet panic=-1 random.trust_cpu=on",
+    "console=ttyS0 loglevel=1 panic=-1 random.trust_cpu=on",
     `tsc_early_khz=${timeStampKilohertz()}`,
     `groups=${groups}`,
     ...(options.kernelArguments ?? []),

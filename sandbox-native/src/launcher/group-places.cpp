@@ -136,6 +136,11 @@ bool IsOnlyOurs(int fd) {
   });
 }
 
+/// It has processes of its own and is not the root, which alone may have both.
+bool MustBeEmpty(int fd) {
+  return !ReadGroupFile(fd, "cgroup.type").empty() && !ReadGroupFile(fd, "cgroup.procs").empty();
+}
+
 void LeaveForSupervisor(int fd) {
   mkdirat(fd, kSupervisor, 0755);
   const UniqueFd supervisor(openat(fd, kSupervisor, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -157,10 +162,9 @@ std::optional<GroupPlace> MakeSecondPlace(const std::string& path, const std::st
   SweepGroups(parent.get());
   UniqueFd place = MakePlace(parent.get(), name);
   if (!place) return std::nullopt;
-  if (HandOn(parent.get()) == 0 && IsOnlyOurs(parent.get())) {
-    LeaveForSupervisor(parent.get());
-    HandOn(parent.get());
-  }
+  // Some controllers could be handed on beside processes, but then no jail could join what is made here.
+  if (MustBeEmpty(parent.get()) && IsOnlyOurs(parent.get())) LeaveForSupervisor(parent.get());
+  if (!MustBeEmpty(parent.get())) HandOn(parent.get());
   const uint8_t controllers = HandOn(place.get());
   if (controllers != 0) return GroupPlace{place.Release(), controllers};
   unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);

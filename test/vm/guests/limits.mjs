@@ -11,6 +11,8 @@ const uid = user === "ada" ? 1000 : 0;
 if (uid !== 0) {
   const delegated = join(groups, "ada");
   mkdirSync(delegated, { recursive: true });
+  for (const controller of ["memory", "cpu", "pids", "io"])
+    appendFileSync(join(groups, "cgroup.subtree_control"), `+${controller}`);
   for (const name of ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"])
     chownSync(join(delegated, name), uid, uid);
   appendFileSync(join(delegated, "cgroup.procs"), String(process.pid));
