@@ -31,6 +31,7 @@ enum class Defence : uint8_t {
   kBeneath,              // openat2 stays below the directory that is held, and follows no symlink
   kFilesGivenByFd,       // files that a derivation passes get their owner by the descriptor that made them
   kArchiveNamesChecked,  // an archive's names are single names
+  kLogPipeReset,         // what a builder changed of the log's pipe, which the next build has too
   kForeignOwnerRefused,  // an output holds only what its builder made
   kCanonicalModes,
   kLinkedFilesCopied,    // files of an output that have names outside of the outputs
@@ -68,6 +69,7 @@ inline constexpr NamedDefence kDefences[] = {
     {Defence::kBeneath, "beneath"},
     {Defence::kFilesGivenByFd, "files_given_by_fd"},
     {Defence::kArchiveNamesChecked, "archive_names_checked"},
+    {Defence::kLogPipeReset, "log_pipe_reset"},
     {Defence::kForeignOwnerRefused, "foreign_owner_refused"},
     {Defence::kCanonicalModes, "canonical_modes"},
     {Defence::kLinkedFilesCopied, "linked_files_copied"},

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "core/defences.h"
 #include "launcher/build-guard.h"
 #include "launcher/jail-mounts.h"
 #include "launcher/move-into-store.h"
@@ -123,6 +124,15 @@ uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
 
+/// The pipe goes from build to build, and its flags and size are not a descriptor's but the pipe's: the last builder may
+/// have made it one that does not wait, or that holds a page.
+void ResetPipe(const LogPipe& log) {
+  if (!HasDefence(Defence::kLogPipeReset)) return;
+  const int fd = log.write_end.get();
+  (void)fcntl(fd, F_SETFL, 0);
+  if (fcntl(fd, F_GETPIPE_SZ) != log.size) (void)fcntl(fd, F_SETPIPE_SZ, log.size);
+}
+
 /// All of a build that needs its jail's directories.
 class Build {
  public:
@@ -132,6 +142,7 @@ class Build {
         stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
+    ResetPipe(log);
     if (order_.spec.resources.required && guard_.unenforced() != 0) {
       ending_.kind = Ending::Kind::kNotEnforced;
       return;
@@ -279,6 +290,7 @@ Result<std::vector<LogPipe>> MakeLogPipes(unsigned int count, int& first_private
     LogPipe& log = pipes.emplace_back();
     log.read_end.Reset(fds[0]);
     log.write_end.Reset(fds[1]);
+    log.size = fcntl(fds[1], F_GETPIPE_SZ);
     // Not the end that the builder gets: it would see EAGAIN instead of waiting.
     if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0) return Failure::Errno("LAUNCHER_START_FAILED", "make-pipe");
     first_private = std::max({first_private, fds[0] + 1, fds[1] + 1});

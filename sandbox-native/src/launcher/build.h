@@ -76,6 +76,7 @@ struct BuildContext {
 struct LogPipe {
   UniqueFd read_end;
   UniqueFd write_end;
+  int size = 0;  // bytes that it holds
 };
 
 /// Makes `count` of them; descriptors of `first_private` and above are the launcher's own business.

@@ -147,12 +147,18 @@ Result<void> View::Add(const std::string& input, Point point) {
     points_.emplace(input, std::move(point));
     return {};
   }
+  const dev_t device = point.device;
+  const ino_t inode = point.inode;
   const bool is_directory = point.kind == Kind::kDirectory;
   const int made = is_directory ? mkdirat(fd(), name, 0555) : mknodat(fd(), name, S_IFREG | 0444, 0);
   if (made != 0) return Failure::Errno(kCode, "make-mount-point", input);
   points_.emplace(input, std::move(point));
   const UniqueFd mount = CloneMount(root_->inputs.get(), name, AT_SYMLINK_NOFOLLOW);
   if (!mount) return Failure::Errno(kCode, "clone-mount", input);
+  // The name has been looked up a second time: what is held now must be what was looked at.
+  struct stat held{};
+  if (fstat(mount.get(), &held) != 0 || held.st_dev != device || held.st_ino != inode)
+    return Failure{kCode, "clone-mount", ESTALE, input, 0};
   if (MoveMount(mount.get(), mount_.get(), name) != 0) return Failure::Errno(kCode, "move-mount", input);
   ++mount_count_;
   return {};
