@@ -11,7 +11,6 @@
 #include <cstring>
 #include <memory>
 
-#include "core/defences.h"
 #include "launcher/build-guard.h"
 #include "launcher/jail-mounts.h"
 #include "launcher/move-into-store.h"
@@ -124,15 +123,6 @@ uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
 
-/// The pipe goes from build to build, and its flags and size are not a descriptor's but the pipe's: the last builder may
-/// have made it one that does not wait, or that holds a page.
-void ResetPipe(const LogPipe& log) {
-  if (!HasDefence(Defence::kLogPipeReset)) return;
-  const int fd = log.write_end.get();
-  (void)fcntl(fd, F_SETFL, 0);
-  if (fcntl(fd, F_GETPIPE_SZ) != log.size) (void)fcntl(fd, F_SETPIPE_SZ, log.size);
-}
-
 /// All of a build that needs its jail's directories.
 class Build {
  public:
@@ -142,7 +132,7 @@ class Build {
         stopwatch_(std::move(stopwatch)) {}
 
   void Run(const LogPipe& log, int first_private) {
-    ResetPipe(log);
+    log.Reset();
     if (order_.spec.resources.required && guard_.unenforced() != 0) {
       ending_.kind = Ending::Kind::kNotEnforced;
       return;

@@ -1,6 +1,8 @@
 // One build: its jail, its end, its outputs sealed, one answer.
 #pragma once
 
+#include <fcntl.h>
+
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -10,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/defences.h"
 #include "core/result.h"
 #include "launcher/channel.h"
 #include "launcher/control-groups.h"
@@ -77,6 +80,14 @@ struct LogPipe {
   UniqueFd read_end;
   UniqueFd write_end;
   int size = 0;  // bytes that it holds
+
+  /// It goes from build to build, and its flags and size are the pipe's and not a descriptor's: the last builder may
+  /// have made it one that does not wait, or that holds a page.
+  void Reset() const {
+    if (!HasDefence(Defence::kLogPipeReset)) return;
+    (void)fcntl(write_end.get(), F_SETFL, 0);
+    if (fcntl(write_end.get(), F_GETPIPE_SZ) != size) (void)fcntl(write_end.get(), F_SETPIPE_SZ, size);
+  }
 };
 
 /// Makes `count` of them; descriptors of `first_private` and above are the launcher's own business.
