@@ -145,17 +145,12 @@ class Build {
       if (!done.ok()) way = done.failure();
       stopwatch_.Lap("open-network");
     }
-    if (!opened.ok() || !way.ok()) {
-      ending_ = {Ending::Kind::kSetupFailed, 0, opened.ok() ? way.failure() : opened.failure()};
-      return;
-    }
+    if (!opened.ok() || !way.ok())
+      return void(ending_ = {Ending::Kind::kSetupFailed, 0, opened.ok() ? way.failure() : opened.failure()});
     opened_ = *std::move(opened);
     if (order_.spec.build_in_memory) guard_.SetMemoryDirectory(opened_.mounts.build_directory_fd);
     Result<void> refusals = refusals_.Open(order_.spec.seccomp);
-    if (!refusals.ok()) {
-      ending_ = {Ending::Kind::kSetupFailed, 0, refusals.failure()};
-      return;
-    }
+    if (!refusals.ok()) return void(ending_ = {Ending::Kind::kSetupFailed, 0, refusals.failure()});
     const Plan finish =
         MakeFinishPlan(order_.spec, opened_.mounts, log.write_end.get(), first_private, refusals_.ready_fd());
     stopwatch_.Lap("make-plan");
@@ -214,9 +209,7 @@ class Build {
     body.U64(group_usage_.peak_memory_bytes.value_or(0)).U64(group_usage_.most_processes.value_or(0));
     stopwatch_.Write(body);
     body.U32(sealed_count_);
-    MessageWriter refused;
-    refusals_.Write(refused);
-    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body() + refused.body());
+    context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body() + refusals_.Body());
   }
 
  private:

@@ -52,9 +52,11 @@ void RefusalLog::Answer() {
   (void)ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);  // fails if it was killed meanwhile
 }
 
-void RefusalLog::Write(MessageWriter& body) const {
+std::string RefusalLog::Body() const {
+  MessageWriter body;
   body.U32(static_cast<uint32_t>(counts_.size()));
   for (const auto& [call, count] : counts_) body.Bytes(call.first).U32(static_cast<uint32_t>(call.second)).U64(count);
+  return std::string(body.body());
 }
 
 }  // namespace cloister

@@ -31,7 +31,7 @@ class RefusalLog {
   void Close(Jail& jail);
 
   /// The names of the calls, with errno and count.
-  void Write(MessageWriter& body) const;
+  std::string Body() const;
 
  private:
   void Answer();
