@@ -13,10 +13,11 @@ export interface BuildNetwork {
 
 /** Throws BUILD_NETWORK_UNAVAILABLE where one is required and there is none. */
 export function findNetwork(context: BuildContext, subject: Subject, derivation: Derivation): BuildNetwork {
-  const { mode, pasta, blocked, nameservers = findNameservers(blocked) } = context.settings.network;
+  const { mode, pasta, blocked } = context.settings.network;
   const isFixed = [...derivation.outputs.values()].some(({ kind }) => kind === "fixed");
   if (!isFixed || mode === "none") return { network: "none" };
   const missing = findWhyNoWayOut(pasta, context.launcher.strength);
+  const { nameservers = findNameservers(blocked) } = context.settings.network;
   if (missing === undefined)
     return { network: { kind: "outbound", blocked: [...blocked], nameservers: [...nameservers] } };
   if (mode === "required") throw new BuildError("BUILD_NETWORK_UNAVAILABLE", { ...subject, ...missing });

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +17,7 @@
 #include "launcher/jail-factory.h"
 #include "launcher/reaper.h"
 #include "launcher/root.h"
+#include "launcher/running-builds.h"
 #include "launcher/view-pool.h"
 #include "launcher/watch.h"
 #include "linux/jail-spec.h"
@@ -39,25 +38,6 @@ struct BuildOrder {
   std::vector<OutputOrder> outputs;
   /// Move all outputs into the store as soon as all are sealed; else none is moved.
   bool move_outputs = false;
-};
-
-/// Builds that were ordered and have not been answered, so that they can be cancelled.
-class RunningBuilds {
- public:
-  void Add(uint64_t order);
-  void Cancel(uint64_t order);
-  bool IsCancelled(uint64_t order);
-  /// From now on cancelling kills it. The jail stays until Remove.
-  void SetJail(uint64_t order, Jail& jail);
-  void Remove(uint64_t order);
-
- private:
-  struct Entry {
-    bool cancelled = false;
-    Jail* jail = nullptr;
-  };
-  std::mutex mutex_;
-  std::map<uint64_t, Entry> entries_;
 };
 
 /// What a build's thread works with.

@@ -1,0 +1,35 @@
+#include "launcher/running-builds.h"
+
+namespace cloister {
+
+void RunningBuilds::Add(uint64_t order) {
+  const std::lock_guard lock(mutex_);
+  entries_[order];
+}
+
+void RunningBuilds::Cancel(uint64_t order) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(order);
+  if (found == entries_.end()) return;
+  found->second.cancelled = true;
+  if (found->second.jail != nullptr) found->second.jail->Kill();
+}
+
+bool RunningBuilds::IsCancelled(uint64_t order) {
+  const std::lock_guard lock(mutex_);
+  return entries_[order].cancelled;
+}
+
+void RunningBuilds::SetJail(uint64_t order, Jail& jail) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[order];
+  entry.jail = &jail;
+  if (entry.cancelled) jail.Kill();
+}
+
+void RunningBuilds::Remove(uint64_t order) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(order);
+}
+
+}  // namespace cloister
