@@ -130,6 +130,8 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
       return await RunningLauncher.start(options, strength);
     } catch (error) {
       if (!(error instanceof SandboxError) || error.code !== "STRENGTH_UNAVAILABLE") throw error;
+      // Granted, but others have all of it: whoever can take the ids must not be able to weaken our jails by that.
+      if ("step" in error.details && error.details.step === "lock-ids") throw error;
       reasons.push(error.message);
     }
   }

@@ -1,7 +1,11 @@
 /** Whose ids builds have: those of no other daemon, each once at a time, and what happens when none is left. */
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { strengthsToTest } from "../support/granted-strengths.ts";
 import { makeTemporaryLauncher, noLimits, shellSpec } from "../support/temporary-launcher.ts";
+
+const startAndTell = fileURLToPath(new URL("../support/start-and-tell.ts", import.meta.url));
 
 describe.for(await strengthsToTest())("in $strength strength", ({ strength, missing }) => {
   test("two daemons of one user never give builds the same id", async ({ skip }) => {
@@ -23,6 +27,24 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     expect(used.map(({ size }) => size)).toEqual([20, 20]);
     // Both map the same range, so their numbers can be compared.
     expect([...(used[0] ?? [])].filter((uid) => used[1]?.has(uid))).toEqual([]);
+  });
+
+  test("who takes all ids gets others no jail, and above all no weaker one", ({ skip }) => {
+    skip(missing !== "", missing);
+    skip(strength !== "root", "needs root strength, whose locks a mount namespace can have for itself");
+    const lockAll = `
+import fcntl, os, sys
+os.mkdir("/run/cloister-uids", 0o700)
+held = [os.open("/run/cloister-uids/%d" % block, os.O_RDWR | os.O_CREAT, 0o600) for block in range(1024)]
+for lock in held: fcntl.flock(lock, fcntl.LOCK_EX)
+if os.fork() == 0: os.execv(sys.argv[1], sys.argv[1:])
+os.wait()`;
+    const script = 'mount -t tmpfs none /run && exec python3 -c "$0" "$@"';
+    const args = ["-m", "sh", "-c", script, lockAll, process.execPath, startAndTell, "auto"];
+    expect(JSON.parse(execFileSync("unshare", args, { encoding: "utf8" }))).toMatchObject({
+      code: "STRENGTH_UNAVAILABLE",
+      details: { strength: "root", step: "lock-ids" },
+    });
   });
 
   test("a build that finds all ids in use waits, says so, and gets one", async ({ skip }) => {
