@@ -36,6 +36,8 @@ export interface BuildRecord {
   readonly resources: BuildResources;
   /** Limits that the build was to have and that this machine did not let us enforce, such as "memory". */
   readonly notEnforced?: readonly string[];
+  /** Why a build of a fixed output, which may have a network, had none: "pasta is not installed". */
+  readonly offline?: string;
   /** Relative to the log directory. */
   readonly logFile?: string;
   /** The system calls that its jail refused, if they were counted. */

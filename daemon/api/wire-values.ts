@@ -227,6 +227,7 @@ export const buildRecord: Schema<BuildRecord> = object({
     mostProcesses: absentOr(number),
   }),
   notEnforced: absentOr(list(text())),
+  offline: absentOr(text()),
   logFile: absentOr(text()),
   refusedCalls: absentOr(refusedCalls),
 });

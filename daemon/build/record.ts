@@ -60,6 +60,7 @@ export function makeRecord(start: RecordStart): BuildRecord {
     inputs: build.inputs,
     ...(build.world !== undefined && { world: build.world }),
     strength: start.strength,
+    ...(build.networkMissing && { offline: build.networkMissing.reason }),
     outputs: {},
     resources: noResources,
   };

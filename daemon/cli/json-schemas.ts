@@ -49,6 +49,7 @@ const record = z
       mostProcesses: z.number().optional(),
     }),
     notEnforced: z.array(z.string()).optional().describe("limits that this machine did not let the daemon enforce"),
+    offline: z.string().optional().describe("why a build of a fixed output had no network"),
     logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
     refusedCalls: refusedCalls.optional(),
   })

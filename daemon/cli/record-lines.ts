@@ -18,6 +18,7 @@ export function summariseRecord(record: BuildRecord): LabelledLine[] {
     ...(record.notEnforced === undefined
       ? []
       : ([["unlimited", `${record.notEnforced.join(", ")}: this machine enforced no limit`]] as const)),
+    ...(record.offline === undefined ? [] : ([["offline", `it had no network: ${cleanText(record.offline)}`]] as const)),
     ["build", record.id],
   ];
 }

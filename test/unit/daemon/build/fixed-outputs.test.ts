@@ -46,6 +46,8 @@ describe.skipIf(missingBusybox).each(strengths)(`builds in strength %s (${needsB
       const interfaces = "cat /proc/net/dev | busybox sed -n 's/:.*//p' | busybox tr -d ' \\n' > $out";
       const made = await offline.build({ name: "offline", outputs: { out: flat("lo") }, script: interfaces });
       expect(made.result).toMatchObject({ status: "built" });
+      const [record] = await offline.service.queryBuildRecords({ text: made.result.recordId ?? "", limit: 1 });
+      expect(record?.offline).toBe("pasta is not installed");
       const { result } = await offline.build({ name: "fails", outputs: { out: flat("1\n") }, script: "exit 7" });
       const details = { code: 7, reason: "pasta is not installed", remedy: "sudo apt-get install passt" };
       expect(result.error).toMatchObject({ code: "BUILD_FAILED_OFFLINE", details });
