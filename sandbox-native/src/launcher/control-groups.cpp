@@ -90,11 +90,11 @@ uint32_t ControlGroups::SetMemory(const ControlGroup& group, const ResourceLimit
     if (!Write(fd, "memory.max", limits.memory_bytes)) return kMemoryUnenforced;
     Write(fd, "memory.oom.group", 1);  // else the builder itself might outlive what it started
     // Without this file the kernel has no swap, or does not count it.
-    return Write(fd, "memory.swap.max", limits.swap_bytes) || errno == ENOENT ? 0 : kSwapUnenforced;
+    return Write(fd, "memory.swap.max", limits.swap_bytes) || errno == ENOENT ? 0u : kSwapUnenforced;
   }
   if (!Write(fd, "memory.limit_in_bytes", limits.memory_bytes)) return kMemoryUnenforced;
   const uint64_t both = limits.memory_bytes + limits.swap_bytes;
-  return Write(fd, "memory.memsw.limit_in_bytes", both) || errno == ENOENT ? 0 : kSwapUnenforced;
+  return Write(fd, "memory.memsw.limit_in_bytes", both) || errno == ENOENT ? 0u : kSwapUnenforced;
 }
 
 uint32_t ControlGroups::SetCpu(const ControlGroup& group, const ResourceLimits& limits) const {

@@ -87,7 +87,8 @@ describe("a .drv file", () => {
           expect(error).toHaveProperty("code");
           return;
         }
-        expect(read).not.toEqual(parse(whole)); // an escape such as \x for x is the one other way to write a string
+        // An escape is the one other way to write a string: a backslash before a newline is a newline, as \n is.
+        if (whole[index - 1] !== 0x5c) expect(read).not.toEqual(parse(whole));
       }),
       { numRuns: 2000 },
     );
