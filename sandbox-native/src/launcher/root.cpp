@@ -137,10 +137,13 @@ void AddViews(Setup& setup) {
   const std::string folder = kBinTemplate;
   setup.FileSystem("tmpfs", kViewMounts, kQuiet, "mode=0700,size=4m")
       .Directory(folder, 0700)
-      .FileSystem("tmpfs", folder, kQuiet, "mode=0700,size=64k")
-      .Directory(folder + "/directories", 0700)
-      .File(folder + "/files", "")
-      .ReadOnly(folder, kQuiet);
+      .FileSystem("tmpfs", folder, kQuiet, "mode=0700,size=64k");
+  for (unsigned int place = 0; place < kBinPlaces; ++place) {
+    const std::string file = folder + "/" + kBinFile + std::to_string(place);
+    setup.Directory(folder + "/" + kBinDirectory + std::to_string(place), 0700)
+        .Do("make-file", file, [&] { return mknod(file.c_str(), S_IFREG | 0400, 0); });
+  }
+  setup.ReadOnly(folder, kQuiet);
 }
 
 Result<UniqueFd> OpenDirectory(const std::string& path) {

@@ -28,13 +28,17 @@ struct Root {
   UniqueFd builds;
   UniqueFd inputs;  // the store again, read-only, nosuid, nodev: clones of its parts inherit that
   UniqueFd etc;     // passwd, group and hosts, read-only
-  UniqueFd bin;     // "directories" and "files": empty ones, read-only, to mount over
+  UniqueFd bin;     // kBinPlaces empty directories and files, read-only, to mount over
   /// How often a name in the store stopped to mean what it had meant. Nobody but the launcher writes there.
   std::unique_ptr<std::atomic<uint64_t>> changes = std::make_unique<std::atomic<uint64_t>>(0);
 };
 
 /// Where views are mounted: a file system of its own.
 inline constexpr char kViewMounts[] = "/views";
+/// What is in a bin: directory0 to directory63, file0 to file63.
+inline constexpr unsigned int kBinPlaces = 64;
+inline constexpr char kBinDirectory[] = "directory";
+inline constexpr char kBinFile[] = "file";
 
 /// Leaves the host's mount tree for one of its own; this process is alone in a fresh mount namespace and process 1.
 /// Fails with LAUNCHER_LAYOUT when store, staging and trash are not on one mount, else with LAUNCHER_START_FAILED.

@@ -15,10 +15,6 @@ namespace cloister {
 namespace {
 
 constexpr char kCode[] = "JAIL_STEP_FAILED";
-/// In a bin: what mounts of directories and of files are moved onto, one over the other.
-constexpr char kBinDirectory[] = "directories";
-constexpr char kBinFile[] = "files";
-
 /// Below the launcher's place for views; `source` may be a descriptor of any directory.
 Result<UniqueFd> MountAt(int source_fd, const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-mount-point", path);
@@ -169,10 +165,6 @@ Result<View::Points::iterator> View::TakeAway(Points::iterator point) {
   const auto& [input, what] = *point;
   if (what.kind != Kind::kSymlink) {
     Result<void> moved = MoveToBin(input, what.kind);
-    if (!moved.ok() && moved.failure().error == ENOENT) {
-      EmptyBin();  // what lies on top there has been removed from the store, and the kernel mounts nothing on that
-      moved = MoveToBin(input, what.kind);
-    }
     if (!moved.ok()) return moved.failure();
     --mount_count_;
   }
@@ -181,15 +173,20 @@ Result<View::Points::iterator> View::TakeAway(Points::iterator point) {
   return points_.erase(point);
 }
 
+/// Each to a place of its own: a mount over another one would make a mount point of that one's root, which is the object
+/// in the store, and the kernel renames no mount point.
 Result<void> View::MoveToBin(const std::string& input, Kind kind) {
+  unsigned int& used = kind == Kind::kDirectory ? bin_directories_ : bin_files_;
+  if (used == kBinPlaces) EmptyBin();
   if (!bin_) {
+    bin_directories_ = bin_files_ = 0;
     bin_path_ = MountPath() + ".bin" + std::to_string(bins_++);
     Result<UniqueFd> bin = MountAt(root_->bin.get(), bin_path_);
     if (!bin.ok()) return bin.failure();
     bin_ = *std::move(bin);
   }
-  const char* place = kind == Kind::kDirectory ? kBinDirectory : kBinFile;
-  if (syscall(SYS_move_mount, mount_.get(), input.c_str(), bin_.get(), place, 0) != 0)
+  const std::string place = (kind == Kind::kDirectory ? kBinDirectory : kBinFile) + std::to_string(used++);
+  if (syscall(SYS_move_mount, mount_.get(), input.c_str(), bin_.get(), place.c_str(), 0) != 0)
     return Failure::Errno(kCode, "take-mount-away", input);
   return {};
 }

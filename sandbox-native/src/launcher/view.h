@@ -77,6 +77,8 @@ class View {
   UniqueFd mount_;  // the same directory, where the inputs are mounted
   UniqueFd bin_;    // while a Fill takes mounts away: another mount, to which they go
   std::string bin_path_;
+  unsigned int bin_directories_ = 0;  // places in it that are taken
+  unsigned int bin_files_ = 0;
   uint64_t bins_ = 0;
   Points points_;
   size_t mount_count_ = 0;
