@@ -18,7 +18,9 @@ export function summariseRecord(record: BuildRecord): LabelledLine[] {
     ...(record.notEnforced === undefined
       ? []
       : ([["unlimited", `${record.notEnforced.join(", ")}: this machine enforced no limit`]] as const)),
-    ...(record.offline === undefined ? [] : ([["offline", `it had no network: ${cleanText(record.offline)}`]] as const)),
+    ...(record.offline === undefined
+      ? []
+      : ([["offline", `it had no network: ${cleanText(record.offline)}`]] as const)),
     ["build", record.id],
   ];
 }
