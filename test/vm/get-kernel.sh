@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches Debian's cloud kernel for the guests of test/vm, and installs nothing. usage: get-kernel.sh [DIRECTORY]
-# DIRECTORY (CLOISTER_VM, /var/tmp/cloister-vm) then holds vmlinuz and modules/.
+# DIRECTORY (CLOISTER_VM, else /var/tmp/cloister-vm) then holds vmlinuz and modules/.
 set -eu
 directory=${1:-${CLOISTER_VM:-/var/tmp/cloister-vm}}
 [ ! -e "$directory/vmlinuz" ] || exit 0

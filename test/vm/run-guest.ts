@@ -38,13 +38,15 @@ export interface GuestRun {
 }
 
 const emulator = "qemu-system-x86_64";
-const kernelFolder = process.env.CLOISTER_VM || "/var/tmp/cloister-vm";
+/** Only where somebody says so: guests take minutes, and are no part of an ordinary run. */
+const kernelFolder = process.env.CLOISTER_VM ?? "";
 const kernel = join(kernelFolder, "vmlinuz");
 
 /** Why no guest can run here, or "". */
 export const guestsMissing: string = findWhyNot();
 
 function findWhyNot(): string {
+  if (kernelFolder === "") return "needs CLOISTER_VM, the folder of a kernel for guests (test/vm/get-kernel.sh)";
   if (process.arch !== "x64") return "needs an x86-64 machine: guests have that kernel";
   if (!isExecutable(emulator)) return `needs ${emulator} (apt-get install qemu-system-x86)`;
   if (!isExecutable("mkfs.ext4")) return "needs mkfs.ext4 (apt-get install e2fsprogs)";
