@@ -105,7 +105,7 @@ export const buildsSuite: Suite = async (context) => {
       ] as const)) {
     const times = await interleaved(
       subjects,
-      smoke ? 2 : 12,
+      smoke ? 2 : 24,
       async (subject) => (await addTrivialBuild(of(subject), inputs)).drvPath,
       (subject, drvPath) => subject.build([drvPath]),
     );
