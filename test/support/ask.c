@@ -39,7 +39,9 @@ static const char *converse(char *ask, char *answer, size_t size) {
   }
   int fd = socket(to.any.sa_family, strcmp(protocol, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM, 0);
   if (fd < 0) return strerror(errno);
-  struct timeval patience = {2, 0};
+  /* A busy machine may lose the first packet: TCP sends it again after a second, and so do we. */
+  const int is_udp = strcmp(protocol, "udp") == 0;
+  struct timeval patience = {is_udp ? 1 : 2, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const char *wrong = 0;
@@ -49,6 +51,10 @@ static const char *converse(char *ask, char *answer, size_t size) {
     wrong = strerror(errno);
   else {
     ssize_t got = recv(fd, answer, size - 1, 0);
+    for (int again = 0; is_udp && got < 0 && errno == EAGAIN && again < 2; ++again) {
+      if (send(fd, "ping", 4, MSG_NOSIGNAL) != 4) break;
+      got = recv(fd, answer, size - 1, 0);
+    }
     if (got < 0) wrong = strerror(errno);
     else answer[got] = 0;
   }
