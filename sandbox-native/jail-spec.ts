@@ -173,3 +173,18 @@ export const jailSpecSchema = z
   });
 
 export type JailSpec = z.infer<typeof jailSpecSchema>;
+
+/** A jail in which nothing is special; what it sees, runs and makes is for its maker to say. */
+export const plainJail: Omit<JailSpec, "inputs" | "outputs" | "builder" | "argv0" | "args"> = {
+  storeDirectory: "/cloister/store",
+  environment: [],
+  buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
+  files: [],
+  uid: 1000,
+  gid: 100,
+  hostName: "localhost",
+  network: "none",
+  personality: "linux",
+  umask: 0o022,
+  limits: { wallTimeMs: 0, silenceMs: 0, logBytes: 0, rlimits: [] },
+};

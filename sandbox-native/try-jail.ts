@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CloisterError } from "../derivations/error.ts";
 import { launcherExecutable } from "./binding.ts";
-import { type JailSpec, noResourceLimits } from "./jail-spec.ts";
+import { type JailSpec, noResourceLimits, plainJail } from "./jail-spec.ts";
 import { startLauncher } from "./launcher.ts";
 import type { Strength } from "./launcher-messages.ts";
 
@@ -53,20 +53,11 @@ const resources = {
 };
 
 const probeSpec: JailSpec = {
-  storeDirectory: "/cloister/store",
+  ...plainJail,
   inputs: ["program"],
   outputs: [],
-  builder: Buffer.from("/cloister/store/program"),
+  builder: Buffer.from(`${plainJail.storeDirectory}/program`),
   argv0: Buffer.from("program"),
   args: ["--probe", "nothing"].map((text) => Buffer.from(text)),
-  environment: [],
-  buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
-  files: [],
-  uid: 1000,
-  gid: 100,
-  hostName: "localhost",
-  network: "none",
-  personality: "linux",
-  umask: 0o022,
-  limits: { wallTimeMs: 10_000, silenceMs: 0, logBytes: 0, rlimits: [], resources },
+  limits: { ...plainJail.limits, wallTimeMs: 10_000, resources },
 };

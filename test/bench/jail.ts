@@ -1,9 +1,9 @@
 /** The jail alone: ours through the launcher, beside bubblewrap and crun with the same isolation, over fork and exec. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startLauncher } from "../../sandbox-native/launcher.ts";
-import { dumpTree } from "../../sandbox-native/read-tree.ts";
+import { plainJail } from "../../sandbox-native/jail-spec.ts";
+import { makeTemporaryLauncher, shellSpec } from "../support/temporary-launcher.ts";
 import { measureProgram, measureReference } from "./reference.ts";
 import { median } from "./row.ts";
 import type { Suite } from "./suite.ts";
@@ -45,62 +45,23 @@ export const jailSuite: Suite = async (context) => {
   await reportBurdens(context, jails, count);
 };
 
-/** A launcher of this many jobs over an empty store with busybox in it, and its jails. */
+/** A launcher of this many jobs over a store of its own with busybox in it, and its jails. */
 async function startJails(temporary: string, maxJobs: number) {
-  const folder = mkdtempSync(join(temporary, "jail-"));
-  chmodSync(folder, 0o755);
-  const place = (name: string): string => {
-    const path = join(folder, name);
-    mkdirSync(path, { mode: 0o755 });
-    return path;
-  };
-  const launcher = await startLauncher({
-    storeDirectory: place("store"),
-    stagingDirectory: place("staging"),
-    trashDirectory: place("trash"),
-    buildsDirectory: place("builds"),
-    strength: "auto",
-    maxJobs,
-  });
-  const tree = join(folder, "tree");
-  mkdirSync(join(tree, "bin"), { recursive: true });
-  execFileSync("cp", [busybox ?? "/bin/busybox", join(tree, "bin/busybox")]);
-  const name = "00000000000000000000000000000000-busybox";
-  const restored = await launcher.restore(dumpTree(tree));
-  await launcher.move([{ from: restored.stagingName, to: name }]);
-
-  const bytes = (text: string): Uint8Array => Buffer.from(text);
+  const here = await makeTemporaryLauncher({ maxJobs, folder: mkdtempSync(join(temporary, "jail-")) });
+  const { limits, buildDirectory } = plainJail;
   const run = async (script: string, signal?: AbortSignal): Promise<void> => {
-    const answer = await launcher.build(
-      {
-        spec: {
-          storeDirectory: "/cloister/store",
-          inputs: [name],
-          outputs: [],
-          builder: bytes(`/cloister/store/${name}/bin/busybox`),
-          argv0: bytes("busybox"),
-          args: ["sh", "-c", script].map(bytes),
-          environment: [bytes("out=/build/out")],
-          buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
-          files: [],
-          uid: 1000,
-          gid: 100,
-          hostName: "localhost",
-          network: "none",
-          personality: "linux",
-          umask: 0o022,
-          limits: { wallTimeMs: 0, silenceMs: 0, logBytes: 0, rlimits: [] },
-        },
-        candidates: [],
-        outputs: [],
-      },
-      { onLog: () => undefined, ...(signal && { signal }) },
-    );
-    await launcher.discard([], [answer.view]);
+    const spec = shellSpec(script, {
+      outputs: [],
+      environment: [Buffer.from("out=/build/out")],
+      limits,
+      buildDirectory,
+    });
+    const { answer } = await here.run(spec, {}, signal);
+    await here.launcher.discard([], [answer.view]);
     if (signal === undefined && (answer.ending.kind !== "exited" || answer.ending.code !== 0))
       throw new Error(JSON.stringify(answer.ending));
   };
-  return { run, [Symbol.asyncDispose]: () => launcher.close() };
+  return { run, [Symbol.asyncDispose]: () => here[Symbol.asyncDispose]() };
 }
 
 type Jails = Awaited<ReturnType<typeof startJails>>;

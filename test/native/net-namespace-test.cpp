@@ -13,19 +13,12 @@
 #include <cstring>
 #include <functional>
 
+#include "check.h"
 #include "linux/net-namespace.h"
 
 using namespace cloister;
 
 namespace {
-
-int g_failures = 0;
-
-void Check(bool good, const char* what) {
-  if (good) return;
-  std::printf("failed: %s\n", what);
-  ++g_failures;
-}
 
 sockaddr_in Loopback(uint16_t port) {
   sockaddr_in address{};
@@ -114,6 +107,5 @@ int main() {
   int left = -1;
   Try("a socket that is left", false, [&left] { left = ListenOnAbstractName(); });
   close(left);
-  if (g_failures == 0) std::printf("ok\n");
-  return g_failures == 0 ? 0 : 1;
+  return Conclude();
 }

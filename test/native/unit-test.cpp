@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "check.h"
 #include "core/result.h"
 #include "core/unique-fd.h"
 #include "tree/dump.h"
@@ -33,14 +34,6 @@
 using namespace cloister;
 
 namespace {
-
-int g_failures = 0;
-
-void Check(bool good, const char* what) {
-  if (good) return;
-  std::printf("failed: %s\n", what);
-  ++g_failures;
-}
 
 std::mt19937 g_random(20261124);
 
@@ -410,6 +403,5 @@ int main() {
   TestModulo();
   TestRemoveDeep();
   TestRemoveRace();
-  if (g_failures == 0) std::printf("ok\n");
-  return g_failures == 0 ? 0 : 1;
+  return Conclude();
 }

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
+import { type JailSpec, plainJail } from "../../sandbox-native/jail-spec.ts";
 import {
   type BuildAnswer,
   type BuildOrder,
@@ -22,7 +22,7 @@ import {
 } from "../../sandbox-native/launcher.ts";
 import { programOf } from "./native-programs.ts";
 
-export const storeDirectory = "/cloister/store";
+export const { storeDirectory } = plainJail;
 export const busyboxFile = "/bin/busybox";
 export const hasBusybox = existsSync(busyboxFile);
 
@@ -37,7 +37,7 @@ export function shellSpec(script: string, changes: Partial<JailSpec> = {}): Jail
   const inputs = [busybox, ...(changes.inputs ?? [])];
   const outputs = changes.outputs ?? [out];
   const base: JailSpec = {
-    storeDirectory,
+    ...plainJail,
     inputs,
     outputs,
     builder: Buffer.from(`${storeDirectory}/${busybox}/bin/sh`),
@@ -48,20 +48,13 @@ export function shellSpec(script: string, changes: Partial<JailSpec> = {}): Jail
       `out=${storeDirectory}/${outputs[0] ?? "none"}`,
       ...outputs.slice(1).map((name, index) => `out${index + 2}=${storeDirectory}/${name}`),
     ].map((text) => Buffer.from(text)),
-    buildDirectory: { inside: "/build", kind: "disk", sizeBytes: 0n, inodes: 0n },
-    files: [],
-    uid: 1000,
-    gid: 100,
-    hostName: "localhost",
-    network: "none",
-    personality: "linux",
-    umask: 0o022,
+    buildDirectory: { ...plainJail.buildDirectory, kind: "disk" },
     limits: noLimits,
   };
   return { ...base, ...changes, inputs, outputs };
 }
 
-export const noLimits: JailSpec["limits"] = { wallTimeMs: 30_000, silenceMs: 0, logBytes: 0, rlimits: [] };
+export const noLimits: JailSpec["limits"] = { ...plainJail.limits, wallTimeMs: 30_000 };
 
 export interface Ran {
   readonly answer: BuildAnswer;
