@@ -1,6 +1,6 @@
 /* Asks servers and says what they answer. usage: ask ASK..., where ASK is PROTOCOL,ADDRESS,PORT[,INTERFACE]: PROTOCOL is
    tcp or udp, or abstract with a name as its address. One line each: "ASK: the answer", or "ASK: ! what went wrong". With
-   an INTERFACE the socket is bound to it, which goes round routes of its own namespace. */
+   an INTERFACE the socket is bound to it, which goes round routes of its own namespace. Each ASK has PATIENCE (2) seconds. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -37,11 +37,13 @@ static const char *converse(char *ask, char *answer, size_t size) {
   } else {
     return "no address";
   }
-  int fd = socket(to.any.sa_family, strcmp(protocol, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM, 0);
+  const int kind = strcmp(protocol, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM;
+  int fd = socket(to.any.sa_family, kind, 0);
   if (fd < 0) return strerror(errno);
-  /* A busy machine may lose the first packet: TCP sends it again after a second, and so do we. */
-  const int is_udp = strcmp(protocol, "udp") == 0;
-  struct timeval patience = {is_udp ? 1 : 2, 0};
+  /* A network may lose a datagram: it is sent again each second, as TCP does by itself. */
+  const int is_udp = kind == SOCK_DGRAM;
+  const int seconds = getenv("PATIENCE") != 0 ? atoi(getenv("PATIENCE")) : 2;
+  struct timeval patience = {is_udp ? 1 : seconds, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const char *wrong = 0;
@@ -51,7 +53,7 @@ static const char *converse(char *ask, char *answer, size_t size) {
     wrong = strerror(errno);
   else {
     ssize_t got = recv(fd, answer, size - 1, 0);
-    for (int again = 0; is_udp && got < 0 && errno == EAGAIN && again < 2; ++again) {
+    for (int again = 0; is_udp && got < 0 && errno == EAGAIN && again < seconds - 1; ++again) {
       if (send(fd, "ping", 4, MSG_NOSIGNAL) != 4) break;
       got = recv(fd, answer, size - 1, 0);
     }
