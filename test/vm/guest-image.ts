@@ -1,6 +1,6 @@
 /**
  * The disk that guests have: busybox, Node with its libraries, the compiled repository with what it needs at run time, and
- * a few users. Made once for a state of the repository, without root.
+ * a few users. Made once for a state of the repository, without root, and kept beside the guests' kernel.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -19,7 +19,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,10 +26,10 @@ const repository = fileURLToPath(new URL("../../", import.meta.url));
 const imageMebibytes = 512;
 const busybox = "/bin/busybox";
 
-/** A file system's image; guests write to a copy of what they change. */
-export function makeGuestImage(): string {
-  const folder = join(tmpdir(), `cloister-guest-${process.geteuid?.() ?? 0}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+/** A file system's image, in `kernelFolder`; guests write to a copy of what they change. */
+export function makeGuestImage(kernelFolder: string): string {
+  const folder = join(kernelFolder, "images");
+  mkdirSync(folder, { recursive: true });
   const image = join(folder, `${fingerprint()}.ext4`);
   if (existsSync(image)) return image;
   for (const name of readdirSync(folder)) if (name.endsWith(".ext4")) rmSync(join(folder, name));

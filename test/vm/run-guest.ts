@@ -71,7 +71,7 @@ function isExecutable(name: string): boolean {
 export async function runGuest(options: GuestOptions): Promise<GuestRun> {
   const work = mkdtempSync(join(tmpdir(), "cloister-guest-run-"));
   try {
-    const image = makeGuestImage();
+    const image = makeGuestImage(kernelFolder);
     const initrd = makeInitrd(work, options);
     // A guest that gets nowhere for as long as this is started once more: under load it may miss its own timers.
     for (let attempt = 1; ; attempt += 1) {
