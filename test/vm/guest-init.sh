@@ -1,6 +1,6 @@
 #!/bin/sh
-# Process 1 of a guest: mounts its disk, runs the job, says how that ended and switches the machine off. The kernel's
-# command line says what the guest is to be like: `groups=v2`, `groups=none`.
+# Process 1 of a guest: mounts its disk and version 2 of control groups, runs the job, says how that ended and switches the
+# machine off.
 /bin/busybox mkdir -p /proc /root /dev
 /bin/busybox mount -t proc proc /proc
 for module in virtio_ring virtio virtio_mmio virtio_blk; do /bin/busybox insmod "/modules/$module.ko"; done
@@ -21,10 +21,7 @@ while [ ! -e /dev/vda ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); /bin/bus
 /bin/busybox chmod 1777 /root/var/tmp
 /bin/busybox chmod u+s /root/usr/bin/newuidmap /root/usr/bin/newgidmap 2>/dev/null
 /bin/busybox chmod 666 /root/dev/null /root/dev/zero /root/dev/full /root/dev/random /root/dev/urandom /root/dev/tty
-case " $(/bin/busybox cat /proc/cmdline) " in
-  *" groups=none "*) ;;
-  *) /bin/busybox mount -t cgroup2 -o nsdelegate cgroup2 /root/sys/fs/cgroup ;;
-esac
+/bin/busybox mount -t cgroup2 -o nsdelegate cgroup2 /root/sys/fs/cgroup
 /bin/busybox ip link set lo up 2>/dev/null
 /bin/busybox hostname guest
 # Not by chroot: who is in one may make no user namespaces.

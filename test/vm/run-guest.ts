@@ -1,7 +1,6 @@
 /**
- * Runs a shell script as root of a fresh small virtual machine: for what the machine that tests run on cannot show, such as
- * another version of control groups or a kernel without user namespaces. The processor is emulated, so things take some
- * ten times as long as outside.
+ * Runs a shell script as root of a fresh small virtual machine: for what the machine that tests run on cannot show, version
+ * 2 of control groups with all controllers. The processor is emulated, so things take some ten times as long as outside.
  */
 import { execFileSync, spawn } from "node:child_process";
 import {
@@ -20,15 +19,8 @@ import { fileURLToPath } from "node:url";
 import { makeGuestImage } from "./guest-image.ts";
 
 export interface GuestOptions {
-  /** For busybox's shell. The repository is at /repository, `node` is in PATH, and `files` are in /run/job. */
+  /** For busybox's shell. The repository is at /repository, `node` is in PATH, all controllers are in /sys/fs/cgroup. */
   readonly script: string;
-  readonly files?: Readonly<Record<string, string>>;
-  /** "v2" mounts all controllers at /sys/fs/cgroup, "none" nothing. */
-  readonly groups?: "v2" | "none";
-  /** More of the kernel's command line, such as "sysctl.user.max_user_namespaces=0". */
-  readonly kernelArguments?: readonly string[];
-  readonly memoryMebibytes?: number;
-  readonly timeoutMs?: number;
 }
 
 export interface GuestRun {
@@ -38,6 +30,8 @@ export interface GuestRun {
 }
 
 const emulator = "qemu-system-x86_64";
+const memoryMebibytes = 768;
+const timeoutMs = 150_000;
 /** Only where somebody says so: guests take minutes, and are no part of an ordinary run. */
 const kernelFolder = process.env.CLOISTER_VM ?? "";
 const kernel = join(kernelFolder, "vmlinuz");
@@ -72,10 +66,10 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
   const work = mkdtempSync(join(tmpdir(), "cloister-guest-run-"));
   try {
     const image = makeGuestImage(kernelFolder);
-    const initrd = makeInitrd(work, options);
+    const initrd = makeInitrd(work, options.script);
     // A guest that gets nowhere for as long as this is started once more: under load it may miss its own timers.
     for (let attempt = 1; ; attempt += 1) {
-      const console = await runEmulator(emulatorArguments(image, initrd, options), options.timeoutMs ?? 150_000);
+      const console = await runEmulator(emulatorArguments(image, initrd));
       const found = /guest: begins\n([\s\S]*)guest: ended with (\d+)\n/.exec(console);
       if (found !== null) return { output: found[1] ?? "", exitStatus: Number(found[2]) };
       if (attempt === 2 || console.includes("guest: begins"))
@@ -86,16 +80,10 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
   }
 }
 
-function emulatorArguments(image: string, initrd: string, options: GuestOptions): string[] {
-  const groups = options.groups ?? "v2";
-  const commandLine = [
-    "console=ttyS0 loglevel=1 panic=-1 random.trust_cpu=on",
-    `tsc_early_khz=${timeStampKilohertz()}`,
-    `groups=${groups}`,
-    ...(options.kernelArguments ?? []),
-  ].join(" ");
+function emulatorArguments(image: string, initrd: string): string[] {
+  const commandLine = `console=ttyS0 loglevel=1 panic=-1 random.trust_cpu=on tsc_early_khz=${timeStampKilohertz()}`;
   return [
-    ...["-M", "microvm", "-accel", "tcg", "-cpu", "max", "-m", String(options.memoryMebibytes ?? 768)],
+    ...["-M", "microvm", "-accel", "tcg", "-cpu", "max", "-m", String(memoryMebibytes)],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"],
     ...["-kernel", kernel, "-initrd", initrd, "-append", commandLine],
     ...["-drive", `id=disk,if=none,format=raw,file=${image},snapshot=on`, "-device", "virtio-blk-device,drive=disk"],
@@ -108,7 +96,7 @@ function timeStampKilohertz(): number {
   return Math.round(Number(megahertz ?? 2000) * 1000);
 }
 
-function makeInitrd(work: string, options: GuestOptions): string {
+function makeInitrd(work: string, script: string): string {
   const tree = join(work, "initrd");
   for (const folder of ["bin", "modules", "job"]) mkdirSync(join(tree, folder), { recursive: true });
   const here = fileURLToPath(new URL(".", import.meta.url));
@@ -116,8 +104,7 @@ function makeInitrd(work: string, options: GuestOptions): string {
   execFileSync("cp", ["-r", join(kernelFolder, "modules"), tree]);
   writeFileSync(join(tree, "init"), readFileSync(join(here, "guest-init.sh")), { mode: 0o755 });
   execFileSync("ln", ["-s", "busybox", join(tree, "bin/sh")]);
-  writeFileSync(join(tree, "job/run"), options.script);
-  for (const [name, contents] of Object.entries(options.files ?? {})) writeFileSync(join(tree, "job", name), contents);
+  writeFileSync(join(tree, "job/run"), script);
   const file = join(work, "initrd.gz");
   execFileSync("sh", [
     "-c",
@@ -129,7 +116,7 @@ function makeInitrd(work: string, options: GuestOptions): string {
   return file;
 }
 
-function runEmulator(args: readonly string[], timeoutMs: number): Promise<string> {
+function runEmulator(args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(emulator, args, { stdio: ["ignore", "pipe", "pipe"] });
     let console = "";
