@@ -197,15 +197,23 @@ async function probeCgroups(probed: Readonly<Record<Strength, TriedJail>>): Prom
   const { notEnforced = [] } = probed[strongest];
   if (notEnforced.length === 0) return { name, ok: true, detail: "limits of memory, processors and processes hold" };
   const detail = `limits of ${notEnforced.join(", ")} are not enforced: no control group with them can be written`;
-  const controllers = (await readText("/sys/fs/cgroup/cgroup.controllers")).trim();
-  const remedy = controllers === "" ? remedyOfFirstVersion : remedyOfSecondVersion;
-  return { name, ok: "notice", detail, remedy };
+  return { name, ok: "notice", detail, remedy: await findGroupsRemedy("/sys/fs/cgroup") };
 }
 
-const remedyOfSecondVersion =
-  "run the daemon as a service with Delegate=yes, or by: systemd-run --user --scope -p Delegate=yes cloister daemon";
-const remedyOfFirstVersion =
-  "for c in memory cpu cpuacct pids blkio; do sudo mkdir -p /sys/fs/cgroup/$c/cloister; sudo chown -R $(id -u) /sys/fs/cgroup/$c/cloister; done; export CLOISTER_CGROUP_ROOT=/cloister";
+/**
+ * For control groups as they are mounted at `folder`. Of version 1 only controllers that are there are named: `mkdir` would
+ * make a plain directory for another, and under version 2 a group.
+ */
+export async function findGroupsRemedy(folder: string): Promise<string> {
+  const there: string[] = [];
+  for (const controller of ["memory", "cpu", "cpuacct", "pids", "blkio"])
+    if (await anyExists([join(folder, controller, "tasks")])) there.push(controller);
+  if (there.length > 0)
+    return `for c in ${there.join(" ")}; do sudo mkdir -p ${folder}/$c/cloister; sudo chown -R $(id -u) ${folder}/$c/cloister; done; export CLOISTER_CGROUP_ROOT=/cloister`;
+  if (await anyExists([join(folder, "cgroup.controllers")]))
+    return "run the daemon as a service with Delegate=yes, or by: systemd-run --user --scope -p Delegate=yes cloister daemon";
+  return `sudo mount -t cgroup2 cgroup2 ${folder}, or have a container's engine mount them; then ask doctor again`;
+}
 
 async function probeOverlay(): Promise<ProbeLine> {
   const failure = await tryFeature("overlay");
