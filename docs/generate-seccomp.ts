@@ -28,7 +28,7 @@ A jail's system calls are filtered by the kernel (seccomp). Every call that Linu
 x86_64, i386 (\`int 0x80\`), aarch64 and 32-bit arm. What nobody decided about fails with \`ENOSYS\`: calls newer than
 ${systemCalls.newest}, numbers that no call has, all of x32, and every other architecture. An argument is looked at where
 the table says so; as the kernel takes it for an \`int\`, its upper half does not count. [jail.md](jail.md) says how a
-filter gets into a jail, and [decisions/0007-seccomp.md](decisions/0007-seccomp.md) why it does so in two parts.
+filter gets into a jail, and [decisions/0008-seccomp.md](decisions/0008-seccomp.md) why it does so in two parts.
 
 \`cloister build --seccomp-log\` names the calls that a build was refused. Rows marked ¹ do not hold in a jail whose spec
 has \`nestedUserNamespaces\`.
