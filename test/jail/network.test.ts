@@ -246,14 +246,16 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
   test("two builds with a way out do not reach each other", async ({ skip }) => {
     skip(missing !== "", missing);
     await using here = await start();
-    const begun = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<string>();
     const cancel = new AbortController();
-    const spec = shellSpec("echo begun; busybox nc -l -p 4000; sleep 100", { outputs: [], network: outbound });
+    const listens = "cat /proc/net/tcp* | grep -q ':0FA0 '"; // port 4000
+    const script = `busybox nc -l -p 4000 & until ${listens}; do sleep 0.02; done; echo begun; sleep 100`;
+    const spec = shellSpec(script, { outputs: [], network: outbound });
     const listening = here.launcher.build(
       { spec, candidates: [], outputs: [] },
-      { onLog: () => begun.resolve(), signal: cancel.signal },
+      { onLog: (bytes) => begun.resolve(Buffer.from(bytes).toString()), signal: cancel.signal },
     );
-    await begun.promise;
+    expect(await begun.promise).toBe("begun\n");
     const asks = ["192.0.0.2", "192.0.0.1", "fd5d:51a6:9e0c::2"].map((address) => `tcp,${address},4000`);
     for (const answer of await askFrom(here, asks)) expect(answer).toMatch(/^!/);
     cancel.abort();
