@@ -1,7 +1,5 @@
 /** The store when the disk is full or the writer fails: an error with a code, and nothing half-done. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bytes } from "../../derivations/bytes.ts";
@@ -13,28 +11,11 @@ import { collectGarbage } from "../../store/gc.ts";
 import { addPermanentRoot } from "../../store/gc-roots.ts";
 import { buildRecord, stagedOutput } from "../support/build-records.ts";
 import type { WriterOrder } from "../support/plain-tree-writer.ts";
+import { fillUp, mountSmall } from "../support/small-disk.ts";
 import { findProblems } from "../support/store-state.ts";
 import { fileNar, inPieces, TemporaryStore, temporaryStore } from "../support/temporary-store.ts";
 
 const source = { kind: "source", references: [] } as const;
-
-/** A file system of its own, unmounted when it is disposed of; undefined where we may not mount. */
-function mountSmall(megabytes: number): (Disposable & { readonly path: string }) | undefined {
-  const path = mkdtempSync(join(tmpdir(), "cloister-full-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m,mode=755`, "tmpfs", path], { stdio: "ignore" });
-  } catch {
-    rmdirSync(path);
-    return undefined;
-  }
-  return {
-    path,
-    [Symbol.dispose]: () => {
-      execFileSync("umount", [path]);
-      rmdirSync(path);
-    },
-  };
-}
 
 test("at 0 bytes free adding says STORE_DISK_FULL, collecting still works, and then adding does", async ({ skip }) => {
   using small = mountSmall(24);
@@ -87,18 +68,6 @@ test("a store whose disk is full to the last byte is opened all the same, so tha
   fillUp(small.path);
   await expect(temporary.open()).rejects.toMatchObject({ code: "STORE_NO_ROOM_TO_OPEN" });
 });
-
-/** Takes what is left, page by page. */
-function fillUp(directory: string): void {
-  for (let index = 0; statfsSync(directory).bavail > 0 && index < 100; ++index) {
-    const { bavail, bsize } = statfsSync(directory);
-    try {
-      writeFileSync(join(directory, `filler${index}`), Buffer.alloc(Math.max(1, bavail * bsize)));
-    } catch {
-      // The last write took what there was.
-    }
-  }
-}
 
 test("whatever order of the writer fails, the operation does with its error, and the store is whole", async () => {
   const orders: readonly WriterOrder[] = ["restore", "writeText", "move"];

@@ -3,10 +3,12 @@
  * Where the machine lets nobody make control groups, what is left is tried: rlimits, and saying so.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type JailSpec, noResourceLimits, type ResourceLimits } from "../../sandbox-native/jail-spec.ts";
 import { strengthsToTest } from "../support/granted-strengths.ts";
+import { fillAlmost, mountSmall } from "../support/small-disk.ts";
 import { makeTemporaryLauncher, noLimits, shellSpec, type TemporaryLauncher } from "../support/temporary-launcher.ts";
 
 const mebibyte = 1n << 20n;
@@ -157,11 +159,20 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     expect(ending).toMatchObject({ kind: "directory-full" });
   });
 
-  test("a disk on which too little is free ends the build", async ({ skip }) => {
+  test.for([
+    { what: "bytes", kind: "disk-low", least: { leastFreeBytes: 1n << 62n } },
+    { what: "inodes", kind: "disk-inodes-low", least: { leastFreeInodes: 1n << 62n } },
+  ] as const)("a disk with few $what left ends the build", async ({ what, kind, least }, { skip }) => {
     skip(missing !== "", missing);
-    // More than any disk has free: then a twentieth of it must be, which a disk that tests run on may have.
-    const ending = await endingOf("sleep 0.3", limited({ leastFreeBytes: 1n << 62n }));
-    expect(["exited", "disk-low"]).toContain(ending.kind);
+    using small = mountSmall(24, what === "inodes" ? 1000 : 0);
+    if (small === undefined) return skip("needs to mount a tmpfs");
+    const folder = mkdtempSync(join(small.path, "launcher-"));
+    await using onSmall = await makeTemporaryLauncher({ strength, folder });
+    // More than any disk has: then a twentieth must be free, and at first it is.
+    const build = (script: string) => onSmall.run(shellSpec(script, limited(least)));
+    expect((await build("sleep 0.3")).answer.ending).toEqual({ kind: "exited", code: 0 });
+    fillAlmost(small.path, what);
+    expect((await build("sleep 10")).answer.ending).toMatchObject({ kind });
   });
 
   test("a log flood, a builder that ignores SIGTERM, one that daemonises with the log open and one that closes its output", async ({
