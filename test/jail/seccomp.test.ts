@@ -4,9 +4,7 @@
  * Method: a static program makes each refused call with arguments for which its row holds; the same program in a launcher
  * without the filter shows that it is the filter that answers.
  */
-import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
@@ -26,6 +24,7 @@ import {
 } from "../../sandbox-native/seccomp/profile.ts";
 import { strengthsToTest } from "../support/granted-strengths.ts";
 import { compileNativePrograms } from "../support/native-programs.ts";
+import { StaticBuilders } from "../support/static-builders.ts";
 import {
   makeTemporaryLauncher,
   noLimits,
@@ -58,13 +57,11 @@ const passByFilters = ["uprobe", "uretprobe"];
 
 const program = storeName("c", "make-calls");
 const plain: Options = { nestedUserNamespaces: false };
-let folder: string;
+let builders: StaticBuilders;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "cloister-calls-"));
-  const source = new URL("../support/make-calls.c", import.meta.url).pathname;
-  execFileSync("gcc", ["-O1", "-static", "-Wall", "-Werror", "-o", join(folder, "make-calls"), source]);
+  builders = new StaticBuilders(["make-calls"]);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => builders?.[Symbol.dispose]());
 
 describe.for(await strengthsToTest())("in $strength strength", ({ strength, missing }) => {
   let here: TemporaryLauncher;
@@ -187,7 +184,7 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
 });
 
 function addProgram(here: TemporaryLauncher): void {
-  copyFileSync(join(folder, "make-calls"), join(here.store, program));
+  copyFileSync(builders.path("make-calls"), join(here.store, program));
   chmodSync(join(here.store, program), 0o555);
 }
 

@@ -5,6 +5,7 @@
 import { type Dirent, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { median } from "../bench/row.ts";
 import type { StrengthToTest } from "../support/granted-strengths.ts";
 import { type Derived, LocalBuilds } from "../support/local-builds.ts";
 import { OwnStore } from "../support/own-store.ts";
@@ -60,7 +61,7 @@ export function problemsOf({ before, after, daemonKiB, launcherKiB, left }: Soak
   ];
 }
 
-/** The scripts, and whether a build succeeds; "%" becomes a number, for more than one derivation of a kind. */
+/** The scripts, and whether a build succeeds. */
 const kinds: readonly { readonly name: string; readonly script: string; readonly fails?: true }[] = [
   { name: "plain", script: "echo hi > $out" },
   {
@@ -241,10 +242,6 @@ function findLeft(root: string): string[] {
       .map((name) => `${name} ${read(`/proc/${name}/cmdline`).replaceAll("\0", " ")}`)
       .filter((line) => line.includes(root)),
   ];
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Of what may be gone, or closed to us: then empty. */

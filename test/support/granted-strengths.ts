@@ -21,6 +21,12 @@ export async function strengthsToTest(): Promise<StrengthToTest[]> {
   return Promise.all(wanted.map(async (strength) => ({ strength, missing: await findWhyNot(strength) })));
 }
 
+/** Why a test that takes any strength is skipped, or "". */
+export async function findWhyNoStrength(): Promise<string> {
+  const all = await strengthsToTest();
+  return all.every(({ missing }) => missing !== "") ? "needs a machine that grants some strength" : "";
+}
+
 async function findWhyNot(strength: Strength): Promise<string> {
   if (!hasBusybox) return "needs a static /bin/busybox (apt-get install busybox-static)";
   await using folders = makeTemporaryFolders();

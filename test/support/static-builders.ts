@@ -13,6 +13,7 @@ const programs = {
   smuggler: "./smuggler.c",
   ask: "./ask.c",
   confine: "./confine.c",
+  "make-calls": "./make-calls.c",
 } as const;
 
 export type Program = keyof typeof programs;

@@ -3,13 +3,11 @@
  * the connection: clients add and build while another one collects all that is garbage, over and over.
  */
 import { expect, test } from "vitest";
-import { strengthsToTest } from "../../support/granted-strengths.ts";
+import { findWhyNoStrength } from "../../support/granted-strengths.ts";
 import { LocalBuilds } from "../../support/local-builds.ts";
 import { TestDaemon } from "../../support/test-daemon.ts";
 
-const missing = (await strengthsToTest()).every(({ missing }) => missing !== "")
-  ? "needs a machine that grants some strength"
-  : "";
+const missing = await findWhyNoStrength();
 
 test("Nix 0b29401: what a client was given stays while others collect, and goes when the client is gone", async ({
   skip,

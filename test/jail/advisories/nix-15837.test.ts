@@ -4,13 +4,11 @@
  */
 import { expect, test } from "vitest";
 import type { Output } from "../../../derivations/output.ts";
-import { strengthsToTest } from "../../support/granted-strengths.ts";
+import { findWhyNoStrength } from "../../support/granted-strengths.ts";
 import { LocalBuilds } from "../../support/local-builds.ts";
 
 const floating: Output = { kind: "floating", method: "recursive", algorithm: "sha256" };
-const missing = (await strengthsToTest()).every(({ missing }) => missing !== "")
-  ? "needs a machine that grants some strength"
-  : "";
+const missing = await findWhyNoStrength();
 
 test("nix#15837: an output and its twin with zeros for its own hash part have different paths", async ({ skip }) => {
   skip(missing !== "", missing);

@@ -6,12 +6,10 @@ import { expect, test } from "vitest";
 import { printDerivation } from "../../../derivations/aterm.ts";
 import { bytes } from "../../../derivations/bytes.ts";
 import { referencesOf } from "../../../derivations/derivation.ts";
-import { strengthsToTest } from "../../support/granted-strengths.ts";
+import { findWhyNoStrength } from "../../support/granted-strengths.ts";
 import { LocalBuilds } from "../../support/local-builds.ts";
 
-const missing = (await strengthsToTest()).every(({ missing }) => missing !== "")
-  ? "needs a machine that grants some strength"
-  : "";
+const missing = await findWhyNoStrength();
 
 test("Nix secureDrvOutputs: a derivation with another one's output path is refused", async ({ skip }) => {
   skip(missing !== "", missing);
