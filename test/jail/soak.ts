@@ -62,7 +62,12 @@ export function problemsOf({ before, after, daemonKiB, launcherKiB, left }: Soak
 }
 
 /** The scripts, and whether a build succeeds. */
-const kinds: readonly { readonly name: string; readonly script: string; readonly fails?: true }[] = [
+const kinds: readonly {
+  readonly name: string;
+  readonly script: string;
+  readonly fails?: true;
+  readonly variables?: Readonly<Record<string, string>>;
+}[] = [
   { name: "plain", script: "echo hi > $out" },
   {
     name: "tree",
@@ -81,6 +86,8 @@ const kinds: readonly { readonly name: string; readonly script: string; readonly
     name: "tmp",
     script: "dd if=/dev/zero of=/tmp/zero bs=64k count=4; dd if=/dev/zero of=/dev/shm/zero bs=64k count=1; echo > $out",
   },
+  // A limit for which a control group is made, where that may be.
+  { name: "limited", script: "echo hi > $out", variables: { __limits: "memory=256M" } },
 ];
 
 export async function soak(
@@ -102,7 +109,7 @@ export async function soak(
         for (const text of texts) sources.push(await client.addText(text, Buffer.from(text), []));
         const name = `${kind.name}-${variant}`;
         prepared.push({
-          derived: await builds.derive({ name, script: kind.script, sources }),
+          derived: await builds.derive({ name, script: kind.script, variables: kind.variables ?? {}, sources }),
           fails: kind.fails === true,
         });
       }
