@@ -2,7 +2,7 @@
 // of JSON for each. usage: limits.mjs STRENGTH USER CONTROL-GROUP-ROOT; for a user, in a group that was given to it.
 import { appendFileSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { noResourceLimits } from "../../../dist/sandbox-native/jail-spec.js";
+import { noResourceLimits, plainJail } from "../../../dist/sandbox-native/jail-spec.js";
 import { startLauncher } from "../../../dist/sandbox-native/launcher.js";
 
 const [strength, user, controlGroupRoot] = process.argv.slice(2);
@@ -40,21 +40,18 @@ const launcher = await startLauncher({
 const text = (value) => Buffer.from(value);
 async function run(name, script, resources = {}, buildDirectory = {}) {
   const spec = {
-    storeDirectory: "/cloister/store",
+    ...plainJail,
     inputs: ["busybox"],
     outputs: [],
     builder: text("/cloister/store/busybox/bin/sh"),
     argv0: text("sh"),
     args: ["-c", script].map(text),
     environment: [text("PATH=/cloister/store/busybox/bin")],
-    buildDirectory: { inside: "/build", kind: "disk", sizeBytes: 0n, inodes: 0n, ...buildDirectory },
-    files: [],
-    ...{ uid: 1000, gid: 100, hostName: "localhost", network: "none", personality: "linux", umask: 0o022 },
+    buildDirectory: { ...plainJail.buildDirectory, kind: "disk", ...buildDirectory },
     limits: {
+      ...plainJail.limits,
       wallTimeMs: 60_000,
-      silenceMs: 0,
       logBytes: 100_000,
-      rlimits: [],
       resources: { ...noResourceLimits, ...resources },
     },
   };
@@ -86,14 +83,14 @@ await run("disk", "cat /dev/zero > file", {}, { sizeBytes: 8n * mebibyte });
 await run("disk in memory", "cat /dev/zero > file; sleep 60", {}, { kind: "tmpfs", sizeBytes: 8n * mebibyte });
 await run("log", "while true; do echo yes yes yes yes yes; done");
 
-// A neighbour whose builder has a share of its own is not slowed down by one that forks without end.
+// A neighbour of usual weight is hardly slowed down by eight busy loops of the least weight, which have no quota.
 const share = async (name) => {
   const { resources } = await run(name, spin(5), { cpuWeight: 100 });
   return (resources.cpuUserMicroseconds + resources.cpuSystemMicroseconds) / resources.wallMicroseconds;
 };
 const alone = await share("neighbour alone");
 const hungry = "for i in 1 2 3 4 5 6 7 8; do while true; do :; done & done; sleep 50";
-const greedy = run("greedy", hungry, { cpuThousandths: 100, cpuWeight: 1, processes: 100 });
+const greedy = run("greedy", hungry, { cpuWeight: 1, processes: 100 });
 await new Promise((resolve) => setTimeout(resolve, 1000));
 const beside = await share("neighbour beside");
 console.log(JSON.stringify({ name: "shares", strength, alone, beside }));
