@@ -110,6 +110,23 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     },
   );
 
+  test("a fork bomb is ended where groups can hold memory but not processes", async ({ skip }) => {
+    skip(missing !== "", missing);
+    skip(process.geteuid?.() !== 0 || !existsSync("/sys/fs/cgroup/memory"), "needs root and groups of version 1");
+    // A path below one hierarchy's mount point is in none of the others.
+    const root = `/sys/fs/cgroup/memory/limits-test-${randomBytes(6).toString("hex")}`;
+    mkdirSync(root);
+    try {
+      await using onlyMemory = await makeTemporaryLauncher({ strength, controlGroupRoot: root });
+      const changes = limited({ processes: 60, memoryBytes: 256n * mebibyte });
+      const { answer } = await onlyMemory.run(shellSpec(lastingBomb, changes));
+      expect(answer.unenforced).toEqual([]);
+      expect(answer.ending).toMatchObject({ kind: "too-many-processes", limit: 60n });
+    } finally {
+      rmdirSync(root);
+    }
+  });
+
   test("as many processes as are allowed are allowed", async ({ skip }) => {
     skip(missing !== "", missing);
     const script = "for i in 1 2 3 4 5 6 7; do sleep 0.4 & done; wait; echo done";

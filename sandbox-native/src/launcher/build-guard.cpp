@@ -52,6 +52,7 @@ void BuildGuard::Begin(std::vector<JailLimit>& rlimits) {
     }
   }
   unenforced_ = prepared_.group ? groups_.SetLimits(*prepared_.group, limits) : AllUnenforced(limits);
+  counts_processes_ = limits.processes != 0 && (!prepared_.group || (unenforced_ & kProcessesUnenforced) != 0);
   unenforced_ &= ~static_cast<uint32_t>(kProcessesUnenforced);  // then they are counted here
   AddRlimits(rlimits);
 }
@@ -63,7 +64,7 @@ void BuildGuard::AddRlimits(std::vector<JailLimit>& rlimits) const {
   };
   // Some more than are allowed, so that whoever makes too many can be seen to.
   const uint64_t processes = spec_.resources.processes;
-  if (processes != 0 && !prepared_.group) add(RLIMIT_NPROC, processes + processes / 8 + 8);
+  if (counts_processes_) add(RLIMIT_NPROC, processes + processes / 8 + 8);
   // Of each process by itself: little, but better than nothing.
   if ((unenforced_ & kMemoryUnenforced) != 0) add(RLIMIT_DATA, spec_.resources.memory_bytes);
 }
@@ -99,8 +100,8 @@ std::optional<Ending> BuildGuard::LookAtGroup() const {
 }
 
 std::optional<Ending> BuildGuard::LookAtProcesses() const {
+  if (!counts_processes_) return std::nullopt;
   const uint64_t limit = spec_.resources.processes;
-  if (limit == 0 || prepared_.group) return std::nullopt;
   const uint64_t count = CountProcesses(prepared_.jail->pid(), limit);
   if (count <= limit) return std::nullopt;
   return Met(Ending::Kind::kTooManyProcesses, limit, count);

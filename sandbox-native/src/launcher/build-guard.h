@@ -51,6 +51,7 @@ class BuildGuard {
   std::vector<std::string> inputs_;  // sorted: their mount points in the view are not the builder's
   int memory_directory_fd_ = -1;
   uint32_t unenforced_ = 0;
+  bool counts_processes_ = false;  // here, because no group does
   uint64_t interval_;
   uint64_t next_look_;
   bool near_limit_ = false;
