@@ -6,6 +6,6 @@ import { join } from "node:path";
 
 /** Does nothing where Node cannot or the folder cannot be made. */
 export async function keepCompiledCode() {
-  const { cacheDirectory } = await import("../dist/daemon/cli/cache-directory.js");
+  const { cacheDirectory } = await import("../dist/daemon/definitions/cache-directory.js");
   nodeModule.enableCompileCache?.(join(cacheDirectory(process.env), "compiled-code"));
 }

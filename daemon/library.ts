@@ -25,6 +25,7 @@ export type {
 } from "./api/service.ts";
 export type { Client } from "./client/client.ts";
 export { type ConnectOptions, connect } from "./client/find-daemon.ts";
+export { type BuildRun, defaultBuildOptions, watchBuild } from "./client/watch-build.ts";
 export {
   type DerivationAttributes,
   type DerivationDescription,
@@ -41,5 +42,6 @@ export {
   type World,
 } from "./definitions/description.ts";
 export { explainHostWorld, resolveHostWorld, type WorldOptions } from "./definitions/host-world.ts";
+export { type PrepareOptions, prepareTargets } from "./definitions/prepare-targets.ts";
 export type { ResolveOptions } from "./definitions/resolve.ts";
 export { loadTarget, loadTargets, resolveTarget, type Target } from "./definitions/target.ts";

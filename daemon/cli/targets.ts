@@ -1,8 +1,8 @@
 /** From what a person named to what the daemon builds: definitions are read and evaluated here, never in the daemon. */
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { Service, Status } from "../api/service.ts";
+import { cacheDirectory } from "../definitions/cache-directory.ts";
 import { loadTarget, resolveTarget } from "../definitions/target.ts";
-import { cacheDirectory } from "./cache-directory.ts";
 import type { Context } from "./context.ts";
 import { findStorePlace } from "./store-path-argument.ts";
 

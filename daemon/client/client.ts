@@ -17,12 +17,12 @@ import type {
   Service,
   Status,
 } from "../api/service.ts";
-import type { Connection } from "./connection.ts";
+import type { LastingConnection } from "./lasting-connection.ts";
 
 export class Client implements Service {
-  readonly #connection: Connection;
+  readonly #connection: LastingConnection;
 
-  constructor(connection: Connection) {
+  constructor(connection: LastingConnection) {
     this.#connection = connection;
   }
 
@@ -41,7 +41,7 @@ export class Client implements Service {
     return this.#connection.hello.daemon.role === "trusted";
   }
 
-  /** Resolves when the connection is over, for whatever reason. */
+  /** Resolves when the connection that there is now is over; the next request may open another one. */
   get closed(): Promise<void> {
     return this.#connection.closed;
   }

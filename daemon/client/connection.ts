@@ -94,6 +94,10 @@ export class Connection {
     return this.#hello;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Rejects with what the daemon answers, DAEMON_GONE, or the signal's reason. */
   async request<Name extends MethodName>(
     method: Name,

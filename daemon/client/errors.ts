@@ -7,6 +7,16 @@ export const clientErrors = {
       `the daemon at ${d.socket} went away before it had answered${tailOf(d.logTail)}`,
     "Run the command again: a daemon is started where none is; what was built before is kept",
   ),
+  CLIENT_LEASES_LOST: row(
+    (d: { socket: string; count: number; paths: readonly string[] }) =>
+      `the daemon at ${d.socket} is another one than before, and ${d.count} paths that this client held are not held any more: ${d.paths.join(", ")}`,
+    "Add or build them again: they were collected while no daemon knew of this client",
+  ),
+  DAEMON_OF_ANOTHER_STORE: row(
+    (d: { socket: string; expected: string; found: string }) =>
+      `the daemon at ${d.socket} serves ${d.found} now, and served ${d.expected} before`,
+    "Connect anew to use the other store",
+  ),
   DAEMON_NOT_FOUND: row(
     (d: { socket: string; reason: string }) => `no daemon listens at ${d.socket} (${d.reason})`,
     "Start one with `cloister daemon`, or leave out --socket and CLOISTER_SOCKET to use a store of your own",

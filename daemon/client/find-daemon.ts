@@ -11,6 +11,7 @@ import { logFileOf, type StorePlace, socketOf, systemSocket } from "../api/socke
 import { Client } from "./client.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { ClientError } from "./errors.ts";
+import { LastingConnection } from "./lasting-connection.ts";
 import { readLogTail, startDaemon } from "./start-daemon.ts";
 
 export interface ConnectOptions {
@@ -25,6 +26,10 @@ export interface ConnectOptions {
   readonly strength?: "auto" | "range" | "root" | "single";
   /** False: never start one; DAEMON_NOT_FOUND if there is none. */
   readonly start?: boolean;
+  /** False: the client ends with its first daemon. */
+  readonly reconnect?: boolean;
+  /** Called when a daemon went away and another one took its place; what the client held is held there, too. */
+  readonly onReconnected?: () => void;
   /** What takes time and why, such as a daemon of another build that finishes its work first. */
   readonly onNotice?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -36,9 +41,17 @@ export interface ConnectOptions {
  * PROTOCOL_VERSION_UNSUPPORTED, and the signal's reason.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const first = await openDaemon(options);
+  const { signal: _, ...later } = options; // which was for the first one only
+  const { onReconnected } = options;
+  const how = options.reconnect === false ? undefined : { open: () => openDaemon(later), onReconnected };
+  return new Client(new LastingConnection(first, how));
+}
+
+async function openDaemon(options: ConnectOptions): Promise<Connection> {
   const environment = process.env;
   const socket = options.socket ?? (environment["CLOISTER_SOCKET"] || undefined);
-  if (socket !== undefined) return new Client(await openNamed(resolve(socket), options));
+  if (socket !== undefined) return openNamed(resolve(socket), options);
 
   const namedRoot = options.root ?? (environment["CLOISTER_ROOT"] || undefined);
   const storeDirectory = options.storeDirectory ?? (environment["CLOISTER_STORE_DIR"] || undefined);
@@ -46,8 +59,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   if (namedRoot === undefined) {
     const system = await tryOpen(systemSocket, options);
     if (system !== undefined) {
-      if (storeDirectory === undefined || storeDirectory === system.hello.daemon.storeDirectory)
-        return new Client(system);
+      if (storeDirectory === undefined || storeDirectory === system.hello.daemon.storeDirectory) return system;
       await system.close(); // another store than the one that is asked for
     }
   }
@@ -57,7 +69,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     ...(storeDirectory === undefined ? {} : { storeDirectory }),
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
   };
-  return new Client(await openOrStart(place, options));
+  return openOrStart(place, options);
 }
 
 /** Where a user's own store lies. Source: XDG Base Directory Specification; a relative value counts as unset. */

@@ -46,8 +46,12 @@ export class CommandLine implements AsyncDisposable {
   }
 
   start(args: readonly string[], options: RunOptions = {}): Running {
+    return this.#startNode([bin, ...args], options);
+  }
+
+  #startNode(args: readonly string[], options: RunOptions): Running {
     const { PATH = "", CLOISTER_STRENGTH } = process.env;
-    const child = spawn(process.execPath, [bin, ...args], {
+    const child = spawn(process.execPath, args, {
       cwd: options.cwd ?? this.cwd,
       env: {
         PATH,
@@ -87,6 +91,11 @@ export class CommandLine implements AsyncDisposable {
 
   run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
     return this.start(args, options).ended;
+  }
+
+  /** Runs a program of the user's own in the same environment. */
+  runNode(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return this.#startNode(args, options).ended;
   }
 
   /** Runs a command with `--json` and reads what it prints by its schema, in which every field has its place. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Caller } from "../../daemon/api/service.ts";
 import { Client } from "../../daemon/client/client.ts";
 import { openConnection } from "../../daemon/client/connection.ts";
+import { LastingConnection } from "../../daemon/client/lasting-connection.ts";
 import { Daemon, type DaemonOptions } from "../../daemon/server/daemon.ts";
 import { type LocalService, openLocalService } from "../../daemon/server/local-service.ts";
 import { openLogger } from "../../daemon/server/logger.ts";
@@ -51,7 +52,7 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   async connect(): Promise<Client> {
-    return new Client(await openConnection(this.socket));
+    return new Client(new LastingConnection(await openConnection(this.socket)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

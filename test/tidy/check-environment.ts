@@ -1,8 +1,13 @@
-/** The environment is configuration, and configuration is read in three places; the layers below are given options. */
+/** The environment is configuration, and configuration is read in these places; the layers below are given options. */
 import { type Finding, lineAt } from "./finding.ts";
 import type { Source } from "./sources.ts";
 
-const readers = ["daemon/server/config.ts", "daemon/cli/", "daemon/client/find-daemon.ts"];
+const readers = [
+  "daemon/server/config.ts",
+  "daemon/cli/",
+  "daemon/client/find-daemon.ts",
+  "daemon/definitions/cache-directory.ts",
+];
 
 export function checkEnvironment(sources: readonly Source[]): Finding[] {
   return sources

@@ -1,8 +1,8 @@
 /** `cloister world`: slices of the host as declared inputs; what they hold and why. */
 import type { Command } from "commander";
 import { printStorePath } from "../../../derivations/store-path.ts";
+import { cacheDirectory } from "../../definitions/cache-directory.ts";
 import { explainHostWorld, resolveHostWorld } from "../../definitions/host-world.ts";
-import { cacheDirectory } from "../cache-directory.ts";
 import { placeJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
 import { cleanText } from "../terminal.ts";

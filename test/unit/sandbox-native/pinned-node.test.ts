@@ -13,7 +13,7 @@ const pinned = join(folder, "node_modules", `node-linux-${process.arch}`, "bin")
 const asNode20 = ["--import", 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})'];
 
 beforeAll(() => {
-  const bins = ["daemon/cli/bin.js", "daemon/compiled-code.mjs", "dist/daemon/cli/cache-directory.js"];
+  const bins = ["daemon/cli/bin.js", "daemon/compiled-code.mjs", "dist/daemon/definitions/cache-directory.js"];
   for (const file of [...bins, "sandbox-native/pinned-node.mjs", "sandbox-native/run-program.mjs"]) {
     cpSync(join(packageFolder, file), join(folder, file));
   }

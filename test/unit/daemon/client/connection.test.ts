@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Client } from "../../../../daemon/client/client.ts";
 import { openConnection } from "../../../../daemon/client/connection.ts";
+import { LastingConnection } from "../../../../daemon/client/lasting-connection.ts";
 import { parseStorePath } from "../../../../derivations/store-path.ts";
 import { collectBytes } from "../../../support/collect.ts";
 import { type Answer, daemonHello, RawDaemon } from "../../../support/raw-daemon.ts";
@@ -64,7 +65,7 @@ describe("what a daemon may answer", () => {
           say({ kind: "result", id: message.id, value: message.method === "queryPathInfo" ? 7 : [] });
       }),
     );
-    await using client = new Client(await openConnection(socket));
+    await using client = new Client(new LastingConnection(await openConnection(socket)));
     await expect(client.queryPathInfo(path)).rejects.toMatchObject({ code: "PROTOCOL_RESULT_INVALID" });
     expect(await client.listRoots()).toEqual([]);
   });
@@ -75,7 +76,7 @@ describe("what a daemon may answer", () => {
       socket,
       answering((message, say) => message.kind === "request" && say({ kind: "error", id: message.id, ...data })),
     );
-    await using client = new Client(await openConnection(socket));
+    await using client = new Client(new LastingConnection(await openConnection(socket)));
     await expect(client.status()).rejects.toMatchObject(data);
   });
 
@@ -89,7 +90,7 @@ describe("what a daemon may answer", () => {
           say({ kind: "result", id: message.id, value: [] });
       }),
     );
-    await using client = new Client(await openConnection(socket));
+    await using client = new Client(new LastingConnection(await openConnection(socket)));
     const stop = new AbortController();
     const asking = client.queryReferrers(path, { signal: stop.signal });
     stop.abort(new Error("not wanted any more"));
@@ -103,7 +104,7 @@ test("parameters of another type are refused before they are sent: PROTOCOL_PARA
     socket,
     answering(() => expect.unreachable()),
   );
-  await using client = new Client(await openConnection(socket));
+  await using client = new Client(new LastingConnection(await openConnection(socket)));
   const wrong = client as unknown as { addNar(info: unknown, archive: unknown): Promise<void> };
   await expect(wrong.addNar({ path, references: null }, [])).rejects.toMatchObject({ code: "PROTOCOL_PARAMS_INVALID" });
 });
@@ -121,7 +122,7 @@ test("more requests than may be open wait for their turn", async () => {
       say({ kind: "result", id: message.id, value: [] });
     });
   });
-  await using client = new Client(await openConnection(socket));
+  await using client = new Client(new LastingConnection(await openConnection(socket)));
   const answers = await Promise.all(Array.from({ length: 50 }, () => client.listRoots()));
   expect(answers).toHaveLength(50);
   expect(most).toBe(3);
@@ -133,7 +134,7 @@ test("a daemon that dies: DAEMON_GONE for all who wait, and for all who ask late
     answering((message) => message.kind === "request" && daemon.end()),
   );
   const connection = await openConnection(socket, { readLogTail: () => ["the last words"] });
-  const client = new Client(connection);
+  const client = new Client(new LastingConnection(connection));
   const gone = { code: "DAEMON_GONE", details: { socket, logTail: ["the last words"] } };
   const all = await Promise.allSettled([client.status(), client.listRoots(), collectBytes(client.readNar(path))]);
   expect(all).toEqual(all.map(() => expect.objectContaining({ reason: expect.objectContaining(gone) })));

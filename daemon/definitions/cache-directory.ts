@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
-export function cacheDirectory(environment: NodeJS.ProcessEnv): string {
+export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
   const set = environment["XDG_CACHE_HOME"];
   return join(set !== undefined && isAbsolute(set) ? set : join(homedir(), ".cache"), "cloister");
 }
