@@ -1,11 +1,13 @@
 /**
  * Writes docs/errors.md from the error tables of all folders, docs/protocol.md from the tables of messages and
- * requests, docs/json.md from the schemas of the command line, and docs/seccomp.md and the launcher's tables from the seccomp
- * profiles. With `--check` it writes nothing, and its exit status is 1 if a file is not what it would write.
+ * requests, docs/json.md from the schemas of the command line, docs/configuration.md from the daemon's settings, and
+ * docs/seccomp.md and the launcher's tables from the seccomp profiles. With `--check` it writes nothing, and its exit
+ * status is 1 if a file is not what it would write.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { configurationPage } from "./generate-configuration.ts";
 import { errorsPage } from "./generate-errors.ts";
 import { jsonPage } from "./generate-json.ts";
 import { protocolPage } from "./generate-protocol.ts";
@@ -15,6 +17,7 @@ const docs = dirname(fileURLToPath(import.meta.url));
 const isCheck = process.argv.includes("--check");
 
 const pages: Readonly<Record<string, string>> = {
+  "configuration.md": configurationPage(),
   "errors.md": await errorsPage(errorTables()),
   "json.md": jsonPage(),
   "protocol.md": protocolPage(),

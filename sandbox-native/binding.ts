@@ -25,7 +25,9 @@ export interface TreeFunctions {
 export interface PosixFunctions {
   openDirectory(path: Uint8Array): number;
   lockFile(path: Uint8Array, exclusive: boolean): number | undefined;
-  peerCredentials(socketFd: number): { pid: number; uid: number; gid: number };
+  peerCredentials(socketFd: number): { pid: number; uid: number; gid: number; groups?: number[] };
+  /** Sends one datagram; a name that begins with a zero byte is an abstract one. */
+  sendDatagram(socketName: Uint8Array, message: Uint8Array): void;
   syncFileSystem(directoryFd: number): Promise<void>;
   openProcess(pid: number): number | undefined;
   signalProcess(processFd: number, signal: number): boolean;

@@ -46,6 +46,8 @@ export interface PeerIdentity {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+  /** The other groups of the process; absent where the kernel cannot say. */
+  readonly groups?: readonly number[];
 }
 
 /** Who connected a Unix socket, as the kernel noted it then. Throws POSIX_CALL_FAILED. */

@@ -41,6 +41,9 @@ export type LimitName = keyof typeof limitRows;
 /** Whole numbers: bytes, thousandths of a processor, milliseconds. Absent and 0 are no limit. */
 export type BuildLimits = Readonly<Partial<Record<LimitName, number>>>;
 
+/** What holds where nobody configures anything. */
+export const defaultLimits: BuildLimits = { processes: 16_384 };
+
 export const limitNames = Object.keys(limitRows) as LimitName[];
 
 /** Undefined for what is not a limit of this kind. */

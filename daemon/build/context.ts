@@ -2,7 +2,7 @@
 import type { Launcher } from "../../sandbox-native/launcher.ts";
 import { defaultWayOut, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { Store } from "../../store/store.ts";
-import type { BuildLimits } from "../api/build-limits.ts";
+import { type BuildLimits, defaultLimits } from "../api/build-limits.ts";
 
 export interface BuildSettings {
   /** This machine's, such as "x86_64-linux". */
@@ -42,7 +42,7 @@ export interface Subject {
 export const defaultBuildSettings: Omit<BuildSettings, "system"> = {
   systemFeatures: ["benchmark", "big-parallel", "nixos-test"],
   buildDirectory: "disk",
-  limits: { processes: 16_384 },
+  limits: defaultLimits,
   leastFreeBytes: 64 * 1024 * 1024,
   leastFreeInodes: 1000,
   requireLimits: false,

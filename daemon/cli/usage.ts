@@ -1,6 +1,6 @@
 /** Wrong usage, as commander finds it, told like every other error: what is wrong, what was meant, and the code. */
 import type { Command } from "commander";
-import { findNearest } from "../definitions/nearest.ts";
+import { findNearest } from "../api/nearest.ts";
 import { CliError } from "./errors.ts";
 
 /**

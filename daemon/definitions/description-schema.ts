@@ -1,5 +1,6 @@
 /** What a derivation's description may hold, and sentences on what is wrong with one. */
 import { z } from "zod";
+import { findNearest } from "../api/nearest.ts";
 import {
   type DerivationAttributes,
   type DerivationDescription,
@@ -10,7 +11,6 @@ import {
   type World,
 } from "./description.ts";
 import { DefinitionError } from "./errors.ts";
-import { findNearest } from "./nearest.ts";
 
 const referenceText = "must be what source(…), derivation(…), output(…), file(…) or storePath(…) gives";
 

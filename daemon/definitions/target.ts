@@ -6,11 +6,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { isDerivationPath, parseFullStorePath } from "../../derivations/store-path.ts";
+import { findNearest } from "../api/nearest.ts";
 import type { Service } from "../api/service.ts";
 import { type ChosenOutput, type DerivationDescription, isDerivation, isReference } from "./description.ts";
 import { DefinitionError } from "./errors.ts";
 import { loadModule, moduleExtensions } from "./module.ts";
-import { findNearest } from "./nearest.ts";
 import { type ResolveOptions, resolveDerivation } from "./resolve.ts";
 
 export type Target =

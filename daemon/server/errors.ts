@@ -31,20 +31,6 @@ export const serverErrors = {
     (d: { recordId: string }) => `there is no record of a build ${JSON.stringify(d.recordId)}`,
     "`cloister log NAME` finds the builds of a name; records end with the paths they are about",
   ),
-  CONFIG_INVALID: row(
-    (d: { option: string; value: string; reason: string }) =>
-      `${d.option} cannot be ${JSON.stringify(d.value)}: ${d.reason}`,
-    "`cloisterd --help` lists the options and their values",
-  ),
-  CONFIG_USER_UNKNOWN: row(
-    (d: { option: string; name: string }) =>
-      `${d.option} names the user ${JSON.stringify(d.name)}, who is not in /etc/passwd`,
-    "Make the user first, or give the id as a number",
-  ),
-  CONFIG_USER_NEEDS_ROOT: row(
-    (d: { name: string }) => `only root can run the daemon as another user, such as ${d.name}`,
-    "Start it as root, or as that user without --user",
-  ),
 } as const;
 
 export const ServerError = errorClass(serverErrors, "ServerError");

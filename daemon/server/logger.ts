@@ -1,10 +1,10 @@
 /** The daemon's own log: one JSON object a line (pino), or a readable line where a person watches. */
 import { Writable } from "node:stream";
 import { type Logger as PinoLogger, pino } from "pino";
+import type { logLevels } from "../settings/table.ts";
 
 export type Logger = PinoLogger;
 
-export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 /** Writes to stderr, which is the log file of a daemon in the background. */

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { CloisterError } from "../../derivations/error.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { ProtocolError } from "../api/errors.ts";
-import { type BuildSettings, defaultBuildSettings } from "../build/context.ts";
+import type { BuildSettings } from "../build/context.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { Daemon } from "./daemon.ts";
 import { openLocalService } from "./local-service.ts";
@@ -78,12 +78,12 @@ async function serve(config: DaemonConfig, log: Logger): Promise<number> {
   return status();
 }
 
-/** What the configuration says of all builds; what it does not say stays as it is by default. */
+/** What the configuration says of all builds. */
 function settingsOf(config: DaemonConfig): Partial<Omit<BuildSettings, "system">> {
   return {
-    limits: { ...defaultBuildSettings.limits, ...config.limits },
-    ...(config.leastFreeBytes !== undefined && { leastFreeBytes: config.leastFreeBytes }),
-    ...(config.leastFreeInodes !== undefined && { leastFreeInodes: config.leastFreeInodes }),
+    limits: config.limits,
+    leastFreeBytes: config.leastFreeBytes,
+    leastFreeInodes: config.leastFreeInodes,
     requireLimits: config.requireLimits,
   };
 }

@@ -8,6 +8,15 @@ export interface TrustPolicy {
   readonly allowedUids: "all" | ReadonlySet<number>;
   /** Users who may say what cannot be checked, and change what is others'. */
   readonly trustedUids: ReadonlySet<number>;
+  /** The same for all who are in one of these groups, by the kernel's word: as they were when they connected. */
+  readonly allowedGids?: ReadonlySet<number>;
+  readonly trustedGids?: ReadonlySet<number>;
+}
+
+/** Users and groups, by number. */
+export interface Members {
+  readonly uids: Iterable<number>;
+  readonly gids: Iterable<number>;
 }
 
 /** What the kernel says of the process at the other end of a socket. */
@@ -15,26 +24,37 @@ export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+  /** The others that it is in; absent where the kernel cannot say (before Linux 4.13). */
+  readonly groups?: readonly number[];
 }
 
 /** The daemon's own user and root are trusted: they could write the store's files without asking. */
 export function makeTrustPolicy(
   ownUid: number,
-  more: { readonly allowed: "all" | Iterable<number>; readonly trusted: Iterable<number> },
+  more: { readonly allowed: "all" | Members; readonly trusted: Members },
 ): TrustPolicy {
+  const { allowed, trusted } = more;
   return {
-    allowedUids: more.allowed === "all" ? "all" : new Set(more.allowed),
-    trustedUids: new Set([ownUid, 0, ...more.trusted]),
+    allowedUids: allowed === "all" ? "all" : new Set(allowed.uids),
+    allowedGids: new Set(allowed === "all" ? [] : allowed.gids),
+    trustedUids: new Set([ownUid, 0, ...trusted.uids]),
+    trustedGids: new Set(trusted.gids),
   };
 }
 
 /** Throws CALLER_NOT_ALLOWED. */
 export function admit(policy: TrustPolicy, peer: PeerCredentials): Caller {
   const { uid, gid, pid } = peer;
-  const trusted = policy.trustedUids.has(uid);
-  if (!trusted && policy.allowedUids !== "all" && !policy.allowedUids.has(uid))
+  const trusted = policy.trustedUids.has(uid) || isMember(peer, policy.trustedGids);
+  const { allowedUids } = policy;
+  if (!trusted && allowedUids !== "all" && !allowedUids.has(uid) && !isMember(peer, policy.allowedGids))
     throw new ServerError("CALLER_NOT_ALLOWED", { uid });
   return { uid, gid, pid, trusted };
+}
+
+function isMember(peer: PeerCredentials, gids: ReadonlySet<number> | undefined): boolean {
+  if (gids === undefined || gids.size === 0) return false;
+  return gids.has(peer.gid) || peer.groups?.some((gid) => gids.has(gid)) === true;
 }
 
 /** Throws OPERATION_NOT_ALLOWED. */
@@ -46,5 +66,6 @@ export function authorise(method: MethodName, caller: Caller): void {
 /** Whether others than the daemon's own user may connect, so that the socket must be open to them. */
 export function admitsOthers(policy: TrustPolicy, ownUid: number): boolean {
   if (policy.allowedUids === "all") return true;
+  if ((policy.allowedGids?.size ?? 0) + (policy.trustedGids?.size ?? 0) > 0) return true;
   return [...policy.allowedUids, ...policy.trustedUids].some((uid) => uid !== ownUid && uid !== 0);
 }

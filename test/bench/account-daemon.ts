@@ -53,7 +53,7 @@ function watchLauncher(launcher: Launcher): void {
 
 const daemon = new Daemon({
   ...{ service, socket, mode: 0o600, maxConnections: 10, idleExitMs: 0 },
-  trust: makeTrustPolicy(process.getuid?.() ?? 0, { allowed: [], trusted: [] }),
+  trust: makeTrustPolicy(process.getuid?.() ?? 0, { allowed: { uids: [], gids: [] }, trusted: { uids: [], gids: [] } }),
   log: openLogger("silent", { readable: false }),
 });
 await daemon.start();

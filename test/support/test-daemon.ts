@@ -12,6 +12,8 @@ import { openLogger } from "../../daemon/server/logger.ts";
 import { makeTrustPolicy } from "../../daemon/server/trust.ts";
 import { makeRemovable } from "./temporary-store.ts";
 
+const nobody = { uids: [], gids: [] };
+
 export interface TestDaemonOptions extends Partial<DaemonOptions> {
   /** As whom the service sees every connection, in place of what the kernel says. */
   readonly caller?: Caller;
@@ -31,7 +33,7 @@ export class TestDaemon implements AsyncDisposable {
     const { caller } = options;
     const trust = caller
       ? { trustedUids: new Set<number>(caller.trusted ? [ownUid] : []), allowedUids: new Set([ownUid]) }
-      : makeTrustPolicy(ownUid, { allowed: [], trusted: [] });
+      : makeTrustPolicy(ownUid, { allowed: nobody, trusted: nobody });
     const log = openLogger("silent", { readable: false });
     this.daemon = new Daemon({
       ...{ service, socket: this.socket, mode: 0o600, trust, maxConnections: 100, idleExitMs: 0, log },

@@ -10,10 +10,17 @@ export const mayImport = {
   "daemon/client": ["derivations", "sandbox-native/posix", "daemon/api"],
   "daemon/definitions": ["derivations", "sandbox-native/read-tree", "daemon/api"],
   "daemon/library": ["derivations", "daemon/api", "daemon/client", "daemon/definitions"],
-  "daemon/cli": ["derivations", "sandbox-native", "daemon/api", "daemon/client", "daemon/definitions"],
+  "daemon/cli": [
+    ...["derivations", "sandbox-native", "daemon/api", "daemon/client", "daemon/definitions"],
+    "daemon/settings", // for `cloister config` where no daemon runs; loaded by nothing else
+  ],
   "daemon/build": ["derivations", "sandbox-native", "store", "daemon/api"],
   "daemon/scheduler": ["derivations", "store", "daemon/api", "daemon/build"],
-  "daemon/server": ["derivations", "sandbox-native", "store", "daemon/api", "daemon/scheduler", "daemon/build"],
+  "daemon/settings": ["derivations", "sandbox-native/address-block", "sandbox-native/way-out", "daemon/api"],
+  "daemon/server": [
+    ...["derivations", "sandbox-native", "store"],
+    ...["daemon/api", "daemon/settings", "daemon/scheduler", "daemon/build"],
+  ],
 } as const satisfies Record<string, readonly string[]>;
 
 /** What of Node each folder may use besides `harmlessModules`: who reads files, who opens sockets, who starts programs. */
@@ -28,6 +35,7 @@ export const mayUseOfNode = {
   "daemon/cli": ["child_process", "fs", "os", "readline", "tty"],
   "daemon/build": ["fs", "os"],
   "daemon/scheduler": ["os"],
+  "daemon/settings": ["fs", "os"],
   "daemon/server": ["child_process", "fs", "module", "net", "os"],
 } as const satisfies Record<keyof typeof mayImport, readonly string[]>;
 

@@ -6,10 +6,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "addon/failure.h"
 #include "core/unique-fd.h"
@@ -59,18 +64,59 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), locked->Release());
 }
 
-/// peerCredentials(descriptor of a connected Unix socket): { pid, uid, gid }
+/// The supplementary groups of a socket's peer as the kernel noted them (SO_PEERGROUPS, Linux 4.13); none where it did not.
+Napi::Value PeerGroups(Napi::Env env, int fd) {
+  std::array<gid_t, 64> few;
+  std::vector<gid_t> many;
+  gid_t* groups = few.data();
+  socklen_t size = sizeof few;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+    if (errno != ERANGE) return env.Undefined();
+    many.resize(size / sizeof(gid_t));
+    groups = many.data();
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) return env.Undefined();
+  }
+  Napi::Array array = Napi::Array::New(env, size / sizeof(gid_t));
+  for (uint32_t index = 0; index < array.Length(); ++index) array.Set(index, static_cast<double>(groups[index]));
+  return array;
+}
+
+/// peerCredentials(descriptor of a connected Unix socket): { pid, uid, gid, groups? }
 Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
+  const int fd = info[0].As<Napi::Number>().Int32Value();
   struct ucred peer;
   socklen_t size = sizeof peer;
-  if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return Fail(info.Env(), PosixFailed("getsockopt"));
   }
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("pid", static_cast<double>(peer.pid));
   object.Set("uid", static_cast<double>(peer.uid));
   object.Set("gid", static_cast<double>(peer.gid));
+  if (const Napi::Value groups = PeerGroups(info.Env(), fd); !groups.IsUndefined()) object.Set("groups", groups);
   return object;
+}
+
+/// sendDatagram(name of a Unix socket, bytes): a name that begins with a zero byte is an abstract one (unix(7))
+Napi::Value SendDatagram(const Napi::CallbackInfo& info) {
+  const std::string name = BytesOf(info[0]);
+  const std::string message = BytesOf(info[1]);
+  struct sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (name.empty() || name.size() >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return Fail(info.Env(), PosixFailed("sendto", name));
+  }
+  std::copy(name.begin(), name.end(), address.sun_path);
+  const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return Fail(info.Env(), PosixFailed("socket"));
+  // Its length says where an abstract name ends.
+  const auto size = static_cast<socklen_t>(offsetof(struct sockaddr_un, sun_path) + name.size());
+  const auto* to = reinterpret_cast<const struct sockaddr*>(&address);
+  if (sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT, to, size) < 0) {
+    return Fail(info.Env(), PosixFailed("sendto", name));
+  }
+  return info.Env().Undefined();
 }
 
 /// syncFileSystem(descriptor): Promise
@@ -150,6 +196,7 @@ void InitPosix(Napi::Env env, Napi::Object exports) {
   exports.Set("openDirectory", Napi::Function::New(env, OpenDirectory));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials));
+  exports.Set("sendDatagram", Napi::Function::New(env, SendDatagram));
   exports.Set("syncFileSystem", Napi::Function::New(env, SyncFileSystem));
   exports.Set("openProcess", Napi::Function::New(env, OpenProcess));
   exports.Set("signalProcess", Napi::Function::New(env, SignalProcess));

@@ -61,8 +61,28 @@ test("in the background it ends when idle; at the root of all it is for all", ()
   expect(read(["--trust-user", "1234"]).trust.trustedUids).toEqual(new Set([1000, 0, 1234]));
 });
 
+test("all limits are told by flags, by variables and by their defaults, as the launcher takes them", () => {
+  expect(read([]).limits).toEqual({ processes: 16_384 });
+  expect(
+    read(["--memory", "1G", "--timeout", "3", "--cpus", "1.5"], { CLOISTER_LIMITS_LOG_SIZE: "2M" }).limits,
+  ).toEqual({
+    ...{ memoryBytes: 2 ** 30, timeoutMs: 3000, cpuThousandths: 1500, logBytes: 2 ** 21, processes: 16_384 },
+  });
+});
+
+test("users and groups are told by names and numbers, several times or with commas", () => {
+  const { trust } = read(["--allow-user", "root", "--allow-user", "1234", "--trust-user", "@root,@77"]);
+  expect(trust.allowedUids).toEqual(new Set([0, 1234]));
+  expect(trust.trustedGids).toEqual(new Set([0, 77]));
+  expect(trust.trustedUids).toEqual(new Set([1000, 0]));
+  expect(read([], { CLOISTER_ALLOWED_USERS: "@5,6" }).trust).toMatchObject({
+    ...{ allowedUids: new Set([6]), allowedGids: new Set([5]) },
+  });
+});
+
 test.each<[string, readonly string[], NodeJS.ProcessEnv, string]>([
   ["a user that is not there", ["--allow-user", "nobody-of-this-name"], {}, "CONFIG_USER_UNKNOWN"],
+  ["a group that is not there", ["--trust-user", "@nobody-of-this-name"], {}, "CONFIG_GROUP_UNKNOWN"],
   ["another user's name without being root", ["--user", "root"], {}, "CONFIG_USER_NEEDS_ROOT"],
   ["a store directory that cannot be", ["--store-dir", "store"], {}, "STORE_DIRECTORY_INVALID"],
   ["a strength of the environment that is none", [], { CLOISTER_STRENGTH: "iron" }, "CONFIG_INVALID"],

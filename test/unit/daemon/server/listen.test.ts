@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,12 +59,24 @@ test.each([0o600, 0o666])("the socket has its mode, and nothing else is left bes
   }
 });
 
+/** Node's own getgroups() adds the effective one, which may not be among them. */
+function supplementaryGroups(): number[] {
+  const line = /^Groups:(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
+  return line
+    .split(" ")
+    .filter((gid) => gid.trim() !== "")
+    .map(Number);
+}
+
 test("the kernel says who connects", async () => {
   const socket = join(top, "socket");
   const peer = Promise.withResolvers<PeerCredentials>();
   const listener = await listenAt(socket, 0o600, peer.resolve);
   expect(await canConnect(socket)).toBe(true);
-  expect(await peer.promise).toEqual({ pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+  const { groups = [], ...rest } = await peer.promise;
+  expect(rest).toEqual({ pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+  const sorted = (gids: readonly number[]) => [...gids].sort((a, b) => a - b);
+  expect(sorted(groups)).toEqual(sorted(supplementaryGroups()));
   await listener.close();
 });
 
