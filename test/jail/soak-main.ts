@@ -1,7 +1,8 @@
 /** `npm run soak -- --jails 10000 --seed 7 [--strength single]`: jails one after another, and what they leave. */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { type Held, problemsOf, soak } from "./soak.ts";
+import type { Held } from "../support/held-by-daemon.ts";
+import { problemsOf, soak } from "./soak.ts";
 
 const { values } = parseArgs({
   options: {
