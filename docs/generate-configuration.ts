@@ -3,7 +3,7 @@ import { systemFile } from "../daemon/settings/resolve.ts";
 import { defaultOf, flagOf, rowOf, type SettingName, settingNames, variableOf } from "../daemon/settings/table.ts";
 
 export function configurationPage(): string {
-  return `${head}\n${settingNames.map(row).join("")}${tail}`;
+  return `${head}${settingNames.map(row).join("")}${tail}`;
 }
 
 const head = `# Configuration

@@ -4,7 +4,10 @@ import { limits, messages, protocolFeatures, protocolVersion } from "../daemon/a
 import { nestingLimit } from "../daemon/api/msgpack-decode.ts";
 import { methods } from "../daemon/api/msgpack-messages.ts";
 import type { AnySchema, Definition, Shape } from "../daemon/api/schema.ts";
-import * as values from "../daemon/api/wire-values.ts";
+import { reloadResult, settingValue } from "../daemon/api/setting-values.ts";
+import * as wireValues from "../daemon/api/wire-values.ts";
+
+const values: Readonly<Record<string, unknown>> = { ...wireValues, reloadResult, settingValue };
 
 export function protocolPage(): string {
   return [head, frames, messagesSection(), requestsSection(), valuesSection()].join("\n");

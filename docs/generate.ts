@@ -1,6 +1,7 @@
 /**
  * Writes docs/errors.md from the error tables of all folders, docs/protocol.md from the tables of messages and
- * requests, docs/json.md from the schemas of the command line, docs/configuration.md from the daemon's settings, and
+ * requests, docs/json.md from the schemas of the command line, docs/configuration.md from the daemon's settings,
+ * docs/trust.md from the roles of the requests, and
  * docs/seccomp.md and the launcher's tables from the seccomp profiles. With `--check` it writes nothing, and its exit
  * status is 1 if a file is not what it would write.
  */
@@ -12,6 +13,7 @@ import { errorsPage } from "./generate-errors.ts";
 import { jsonPage } from "./generate-json.ts";
 import { protocolPage } from "./generate-protocol.ts";
 import { seccompPage, seccompTables } from "./generate-seccomp.ts";
+import { trustPage } from "./generate-trust.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
 const isCheck = process.argv.includes("--check");
@@ -22,6 +24,7 @@ const pages: Readonly<Record<string, string>> = {
   "json.md": jsonPage(),
   "protocol.md": protocolPage(),
   "seccomp.md": seccompPage(),
+  "trust.md": trustPage(),
   "../sandbox-native/src/linux/syscall-filter-tables.inc": seccompTables(),
 };
 

@@ -6,6 +6,7 @@
 import type { BuildEvent } from "./events.ts";
 import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
+import { reloadResult, settingValue } from "./setting-values.ts";
 import {
   addMethod,
   buildLimits,
@@ -46,6 +47,13 @@ export interface Method<Params, Result> {
   readonly events: boolean;
   /** "trusted": the daemon's own user, root, and those named with `--trust-user`. */
   readonly role: "any" | "trusted";
+  /** Of an operation that is for all: what those may not do with it who are not trusted. docs/trust.md says it. */
+  readonly untrustedMayNot?: string;
+  /**
+   * What the audit log says of a trusted caller's request; undefined for one that anybody might have sent. By default
+   * all parameters of what only the trusted may do, and nothing of what all may.
+   */
+  readonly audits: (params: Params) => Readonly<Record<string, unknown>> | undefined;
   /** A download gives its bytes; its result is sent after them. */
   readonly invoke: (service: Service, params: Params, context: RequestContext) => Promise<Result> | ByteStream;
 }
@@ -113,6 +121,8 @@ export const methods = {
     params: object({ info: newPathInfo }),
     result: nil,
     upload: true,
+    untrustedMayNot: "add a path that does not follow from its contents (`STORE_PATH_UNPROVEN`)",
+    audits: ({ info }) => (info.contentAddress === undefined ? { path: info.path } : undefined),
     invoke: (service, { info }, context) => service.addNar(info, context.upload, context).then(nothing),
   }),
   addText: method({
@@ -213,6 +223,19 @@ export const methods = {
     invoke: (service, options, context) => service.collectGarbage(withSignal(options, context)),
   }),
 
+  querySettings: method({
+    does: "The daemon's settings, and where each comes from.",
+    params: object({}),
+    result: list(settingValue),
+    invoke: (service, _, context) => service.querySettings(context),
+  }),
+  reload: method({
+    does: "Has the daemon read its configuration again. What cannot change while it runs is named and stays as it is.",
+    params: object({}),
+    result: reloadResult,
+    role: "trusted",
+    invoke: (service, _, context) => service.reload(context),
+  }),
   shutdown: method({
     does: "Asks the daemon to end. Running builds may go on for `drainMs`, then they are cancelled.",
     params: object({ drainMs: count }),
@@ -238,12 +261,16 @@ interface Row<Params, Result> {
   readonly download?: boolean;
   readonly events?: boolean;
   readonly role?: "any" | "trusted";
+  readonly untrustedMayNot?: string;
+  readonly audits?: Method<Params, Result>["audits"];
   readonly invoke: Method<Params, Result>["invoke"];
 }
 
 /** Fills in what most rows do not have. */
 function method<Params, Result>(row: Row<Params, Result>): Method<Params, Result> {
-  return { upload: false, download: false, events: false, role: "any", ...row };
+  const audits = (params: Params) =>
+    row.role === "trusted" ? (params as Readonly<Record<string, unknown>>) : undefined;
+  return { upload: false, download: false, events: false, role: "any", audits, ...row };
 }
 
 function orNull<Value>(value: Value | undefined): Value | null {

@@ -12,6 +12,7 @@ import type { PathInfo } from "../../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
 import type { BuildLimits } from "./build-limits.ts";
 import type { BuildEvent } from "./events.ts";
+import type { ReloadResult, SettingValue } from "./setting-values.ts";
 
 export interface Cancellable {
   readonly signal?: AbortSignal;
@@ -158,6 +159,11 @@ export interface Service extends AsyncDisposable {
   listRoots(options?: Cancellable): Promise<readonly Root[]>;
   collectGarbage(options: GcOptions): Promise<GcResult>;
 
+  // The daemon itself
+  /** Its settings, and where each comes from; none of a service that a program opened in its own process. */
+  querySettings(options?: Cancellable): Promise<readonly SettingValue[]>;
+  /** Reads the configuration again; what cannot change while it runs stays. Trusted clients only. Throws CONFIG_ codes. */
+  reload(options?: Cancellable): Promise<ReloadResult>;
   /** Asks the daemon to end: it refuses new work, lets running builds go on up to `drainMs`, then cancels them. */
   shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void>;
 }

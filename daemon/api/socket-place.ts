@@ -37,6 +37,11 @@ export function logFileOf(place: StorePlace): string {
   return join(stateDirectoryOf(place), "log", "daemon.log");
 }
 
+/** What was refused, and what only the trusted did. */
+export function auditFileOf(place: StorePlace): string {
+  return join(stateDirectoryOf(place), "log", "audit.log");
+}
+
 /** A path to the socket that is short enough for the kernel; it works until it is disposed. Throws as `open` does. */
 export function openSocketPlace(socket: string): { readonly path: string } & Disposable {
   const descriptor = openSync(dirname(socket), constants.O_RDONLY | constants.O_DIRECTORY | pathOnly);

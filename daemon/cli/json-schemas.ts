@@ -143,6 +143,30 @@ export const jsonOutputs = {
     connections: z.number(),
     validPaths: z.number(),
   }),
+  config: z.strictObject({
+    running: z.boolean().describe("false: what a daemon would have that is started here"),
+    settings: z.array(
+      z.strictObject({
+        name: z.string().describe("as in the configuration file; see configuration.md"),
+        value: z
+          .union([z.string(), z.number(), z.boolean(), z.array(z.string()), z.record(z.string(), z.number())])
+          .optional()
+          .describe("absent where nothing is set"),
+        source: z.union([
+          z.strictObject({ kind: z.literal("default") }),
+          z.strictObject({ kind: z.literal("file"), file: z.string(), line: z.number() }),
+          z.strictObject({ kind: z.literal("variable"), name: z.string() }),
+          z.strictObject({ kind: z.literal("flag"), name: z.string() }),
+        ]),
+        reloadable: z.boolean().describe("a running daemon takes a new value"),
+      }),
+    ),
+  }),
+  reload: z.strictObject({
+    running: z.boolean().describe("false if there was none"),
+    applied: z.array(z.string()).describe("settings that changed and hold from now on"),
+    needRestart: z.array(z.string()).describe("those that changed and are taken by the next start only"),
+  }),
   "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
   doctor: z.strictObject({
     strengths: z.strictObject({ range: strength, root: strength, single: strength }),

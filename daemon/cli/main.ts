@@ -4,6 +4,7 @@ import { thisProgram } from "../api/build-id.ts";
 import { addAddCommand } from "./commands/add.ts";
 import { addBuildCommand } from "./commands/build.ts";
 import { addCatCommand } from "./commands/cat.ts";
+import { addConfigCommand } from "./commands/config.ts";
 import { addDaemonCommand } from "./commands/daemon.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addGcCommand } from "./commands/gc.ts";
@@ -11,6 +12,7 @@ import { addInstantiateCommand } from "./commands/instantiate.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addLsCommand } from "./commands/ls.ts";
 import { addPathInfoCommand } from "./commands/path-info.ts";
+import { addReloadCommand } from "./commands/reload.ts";
 import { addRootsCommand } from "./commands/roots.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addWorldCommand } from "./commands/world.ts";
@@ -91,6 +93,8 @@ const commands = [
   addWorldCommand,
   addStatusCommand,
   addDaemonCommand,
+  addConfigCommand,
+  addReloadCommand,
   addDoctorCommand,
 ];
 

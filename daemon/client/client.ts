@@ -17,6 +17,7 @@ import type {
   Service,
   Status,
 } from "../api/service.ts";
+import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import type { LastingConnection } from "./lasting-connection.ts";
 
 export class Client implements Service {
@@ -162,6 +163,14 @@ export class Client implements Service {
       ...(paths === undefined ? {} : { paths: [...paths] }),
     };
     return this.#connection.request("collectGarbage", params, { signal });
+  }
+
+  querySettings(options?: Cancellable): Promise<readonly SettingValue[]> {
+    return this.#connection.request("querySettings", {}, options);
+  }
+
+  reload(options?: Cancellable): Promise<ReloadResult> {
+    return this.#connection.request("reload", {}, options);
   }
 
   async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {

@@ -46,9 +46,9 @@ interface Run {
 }
 
 export class Scheduler {
-  readonly #context: BuildContext;
+  #context: BuildContext;
   readonly #maxJobs: number;
-  readonly #cores: number;
+  #cores: number;
   readonly #graph = new GoalGraph<GoalKey, Request>();
   /** Of the goals in the graph; a goal that is being cancelled has left it already. */
   readonly #runs = new Map<GoalKey, Run>();
@@ -69,6 +69,12 @@ export class Scheduler {
     };
     this.#maxJobs = options.maxJobs;
     this.#cores = options.cores;
+  }
+
+  /** What holds for builds that start from now on. */
+  reconfigure({ cores, settings }: Required<Pick<SchedulerOptions, "cores" | "settings">>): void {
+    this.#cores = cores;
+    this.#context = { ...this.#context, settings: { ...this.#context.settings, ...settings } };
   }
 
   /** Builds that run now. */

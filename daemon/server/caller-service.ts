@@ -26,6 +26,7 @@ import type {
   Service,
   Status,
 } from "../api/service.ts";
+import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { ServerError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
@@ -51,6 +52,8 @@ export interface ServiceCore {
   readonly connections: number;
   findRunningBuild(recordId: string): RunningBuild | undefined;
   noteEvent(event: BuildEvent): void;
+  querySettings(): readonly SettingValue[];
+  reload(): ReloadResult;
   shutdown(drainMs: number): void;
 }
 
@@ -202,6 +205,14 @@ export class CallerService implements Service {
 
   collectGarbage(options: GcOptions): Promise<GcResult> {
     return collectGarbage(this.#store, options);
+  }
+
+  async querySettings(): Promise<readonly SettingValue[]> {
+    return this.#core.querySettings();
+  }
+
+  async reload(): Promise<ReloadResult> {
+    return this.#core.reload();
   }
 
   async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {

@@ -1,11 +1,9 @@
 /** What a daemon is told: its settings (daemon/settings), and how it is started, which only its command line says. */
-import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
 import type { WayOutOptions } from "../../sandbox-native/way-out.ts";
 import { thisProgram } from "../api/build-id.ts";
 import { type BuildLimits, limitNames } from "../api/build-limits.ts";
-import { socketOf } from "../api/socket-place.ts";
 import { type Account, findMembers, findUser } from "../settings/accounts.ts";
 import { SettingsError } from "../settings/errors.ts";
 import { wholeNumber } from "../settings/kinds.ts";
@@ -76,7 +74,9 @@ export function readConfig(argv: readonly string[], place: Place = placeOfThisPr
   for (const name of settingNames) flags[name] = given[attributeOf(name)];
   const file = given.config ?? (place.environment["CLOISTER_CONFIG"] || undefined);
   const { environment } = place;
-  return configOf(resolveSettings({ flags, environment, ...(file !== undefined && { file }) }), given, place.uid);
+  const { background } = given;
+  const settings = resolveSettings({ flags, environment, background, ...(file !== undefined && { file }) });
+  return configOf(settings, given, place.uid);
 }
 
 /** The same settings as the daemon needs them. Throws CONFIG_ codes. */
@@ -86,14 +86,12 @@ function configOf(settings: ResolvedSettings, start: StartFlags, uid: number): D
   if (user !== undefined && uid !== 0 && user.uid !== uid)
     throw new SettingsError("CONFIG_USER_NEEDS_ROOT", { name: user.name });
 
-  const root = resolve(values.root);
-  const storeDirectory = parseStoreDirectory(values.storeDir);
-  const { stateDir: stateDirectory } = values;
-  const at = { root, storeDirectory, ...(stateDirectory !== undefined && { stateDirectory }) };
-  const allowed = values.allowedUsers ?? (root === "/" ? ["*"] : []);
+  const { root, socket, stateDir: stateDirectory, allowedUsers } = values;
   return {
-    ...at,
-    socket: values.socket === undefined ? socketOf(at) : resolve(values.socket),
+    root,
+    socket,
+    storeDirectory: parseStoreDirectory(values.storeDir),
+    ...(stateDirectory !== undefined && { stateDirectory }),
     maxJobs: values.maxJobs,
     cores: values.cores,
     strength: values.strength,
@@ -108,12 +106,12 @@ function configOf(settings: ResolvedSettings, start: StartFlags, uid: number): D
     leastFreeInodes: values.minFreeInodes,
     requireLimits: values.requireLimits,
     controlGroupRoot: values.cgroupRoot,
-    idleExitMs: (values.idleExit ?? (start.background ? 60 : 0)) * 1000,
+    idleExitMs: values.idleExit * 1000,
     drainMs: values.drain * 1000,
     maxConnections: values.maxConnections,
     logLevel: values.logLevel,
     trust: makeTrustPolicy(user?.uid ?? uid, {
-      allowed: allowed.includes("*") ? "all" : findMembers("allowedUsers", allowed),
+      allowed: allowedUsers.includes("*") ? "all" : findMembers("allowedUsers", allowedUsers),
       trusted: findMembers("trustedUsers", values.trustedUsers),
     }),
     background: start.background,

@@ -3,12 +3,14 @@
  * been connected for a while, or when its launcher has died; running builds are then given some time first.
  */
 import type { Socket } from "node:net";
+import type { Caller } from "../api/service.ts";
+import type { AuditLog } from "./audit-log.ts";
 import { ServerError } from "./errors.ts";
 import { type Listener, listen } from "./listen.ts";
 import type { LocalService } from "./local-service.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { MsgpackSession } from "./msgpack-session.ts";
-import { admit, type PeerCredentials, type TrustPolicy } from "./trust.ts";
+import { admit, isTrusted, type PeerCredentials, type TrustPolicy } from "./trust.ts";
 
 export interface DaemonOptions {
   readonly service: LocalService;
@@ -19,14 +21,18 @@ export interface DaemonOptions {
   /** 0: never. */
   readonly idleExitMs: number;
   readonly log: Logger;
+  readonly audit?: AuditLog;
 }
+
+type ChangingCaller = { -readonly [Field in keyof Caller]: Caller[Field] };
 
 /** How long connections may take to get their last answers once no build runs any more. */
 const goodbyeMs = 2000;
 
 export class Daemon {
-  readonly #options: DaemonOptions;
-  readonly #sessions = new Set<MsgpackSession>();
+  #options: DaemonOptions;
+  /** With who is at the other end, whose trust may change while it is connected. */
+  readonly #sessions = new Map<MsgpackSession, { readonly peer: PeerCredentials; readonly caller: ChangingCaller }>();
   readonly #stopped = Promise.withResolvers<void>();
   #listener: Listener | undefined;
   #isStopping = false;
@@ -63,6 +69,17 @@ export class Daemon {
     this.#watchIdle();
   }
 
+  /**
+   * From now on. A connected user who is trusted no more is not from the next request on; one who may not connect any
+   * more keeps the connections that there are, so that no build is lost.
+   */
+  reconfigure(changes: Pick<DaemonOptions, "trust" | "mode" | "maxConnections" | "idleExitMs">): void {
+    this.#options = { ...this.#options, ...changes };
+    this.#listener?.setMode(changes.mode);
+    for (const { peer, caller } of this.#sessions.values()) caller.trusted = isTrusted(changes.trust, peer);
+    this.#watchIdle();
+  }
+
   /** Ends it; a second call can only shorten the time that builds are given. */
   stop(drainMs: number): void {
     const { log, service } = this.#options;
@@ -79,19 +96,19 @@ export class Daemon {
   async #finish(drainMs: number): Promise<void> {
     const { service } = this.#options;
     await this.#listener?.close();
-    for (const session of this.#sessions) session.stop();
+    for (const session of this.#sessions.keys()) session.stop();
     await service.drain(drainMs);
     await this.#whenEachSession((session) => !session.isBusy);
-    for (const session of this.#sessions) session.stop({ altogether: true });
+    for (const session of this.#sessions.keys()) session.stop({ altogether: true });
     await service[Symbol.asyncDispose]();
     // Last: who sees its connection closed can be sure that the store is free for another daemon.
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     await this.#whenEachSession(() => false);
   }
 
   #welcome(raw: Socket, peer: PeerCredentials): void {
-    const { service, trust, log, maxConnections } = this.#options;
-    const caller = { ...peer, trusted: false };
+    const { service, trust, log, audit, maxConnections } = this.#options;
+    const caller: ChangingCaller = { uid: peer.uid, gid: peer.gid, pid: peer.pid, trusted: false };
     const connection = ++this.#connectionCount;
     const storeDirectory = service.storeDirectory;
     let openService = () => service.forCaller(caller, `connection ${connection} (process ${peer.pid})`);
@@ -111,6 +128,7 @@ export class Daemon {
       caller,
       storeDirectory,
       log,
+      ...(audit !== undefined && { audit }),
       openService,
       onEnd: () => {
         this.#sessions.delete(session);
@@ -119,7 +137,7 @@ export class Daemon {
         this.#watchIdle();
       },
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, { peer, caller });
     clearTimeout(this.#idleTimer);
     log.debug({ connection, uid: peer.uid, pid: peer.pid }, "connection opened");
     if (refusal instanceof ServerError) session.refuse(refusal);
@@ -134,10 +152,10 @@ export class Daemon {
       deadline.promise.then(() => {
         late = true;
       });
-      while (!late && [...this.#sessions].some((session) => !isDone(session))) {
+      while (!late && [...this.#sessions.keys()].some((session) => !isDone(session))) {
         const change = Promise.withResolvers<void>();
         this.#onSessionEnd = change.resolve;
-        for (const session of this.#sessions) session.onIdle = change.resolve;
+        for (const session of this.#sessions.keys()) session.onIdle = change.resolve;
         await Promise.race([change.promise, deadline.promise]);
       }
     } finally {

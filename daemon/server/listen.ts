@@ -30,6 +30,8 @@ export interface ListenOptions {
 
 export interface Listener {
   readonly socket: string;
+  /** For another circle of users than at the start; connections that there are go on. */
+  setMode(mode: number): void;
   /** Takes the socket's file away, if it is still ours, and accepts nothing more. Connections go on. */
   close(): Promise<void>;
 }
@@ -80,6 +82,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   let closing: Promise<void> | undefined;
   return {
     socket,
+    setMode: (mode) => {
+      if (isOurs()) chmodSync(place, mode);
+    },
     close: () => {
       closing ??= closeServer(server, () => {
         if (isOurs()) rmSync(place, { force: true });

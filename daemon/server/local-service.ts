@@ -11,6 +11,7 @@ import type { StoreLayout } from "../../store/layout.ts";
 import { openStore, type Store, type StoreNotice } from "../../store/store.ts";
 import type { BuildEvent } from "../api/events.ts";
 import type { Caller, Service, Status } from "../api/service.ts";
+import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import { defaultStoreDirectory } from "../api/socket-place.ts";
 import type { BuildSettings } from "../build/context.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
@@ -51,14 +52,23 @@ export interface LocalService extends AsyncDisposable {
   readonly launcherEnded: Promise<void>;
   /** The service as this caller has it. Disposing it gives back what `leaseOwner` holds, and nothing else. */
   forCaller(caller: Caller, leaseOwner: string): Service;
+  /** What holds for builds that start from now on. */
+  reconfigure(changes: Changes): void;
   /** Refuses new builds, lets running ones go on for so long, then cancels them. */
   drain(drainMs: number): Promise<void>;
+}
+
+/** What may change while it runs. */
+export interface Changes extends Required<Pick<LocalOptions, "cores" | "settings">> {
+  readonly blockedNetworks: readonly string[];
 }
 
 export interface LocalServiceOptions extends LocalOptions {
   readonly countConnections?: () => number;
   /** A caller asked for the end; by default builds are drained and no new ones are taken. */
   readonly onShutdown?: (drainMs: number) => void;
+  /** What callers are told of the settings, and their wish that they be read again; by default there are none. */
+  readonly settingsOfDaemon?: { describe(): readonly SettingValue[]; reload(): ReloadResult };
   /** Between the launcher's start and the opening of the databases. */
   readonly onLauncherStarted?: (layout: StoreLayout) => void;
   /** In place of our own launcher: tests take one out of which they break. */
@@ -127,6 +137,7 @@ class Local implements LocalService, ServiceCore {
   readonly maxJobs: number;
   readonly log: Logger;
   readonly #options: LocalServiceOptions;
+  readonly #network: BuildSettings["network"];
   /** By the id of its record; there are never more than run at once. */
   readonly #building = new Map<string, RunningBuild>();
 
@@ -141,6 +152,7 @@ class Local implements LocalService, ServiceCore {
     this.maxJobs = options.maxJobs;
     this.log = options.log ?? openLogger("silent", { readable: false });
     this.#options = options;
+    this.#network = options.network;
     const cores = options.cores || availableParallelism();
     const { maxJobs, network, settings } = options;
     this.scheduler = new Scheduler({
@@ -197,6 +209,19 @@ class Local implements LocalService, ServiceCore {
 
   forCaller(caller: Caller, leaseOwner: string): Service {
     return new CallerService(this, caller, leaseOwner);
+  }
+
+  reconfigure({ cores, settings, blockedNetworks: blocked }: Changes): void {
+    const network = { ...this.#network, blocked };
+    this.scheduler.reconfigure({ cores: cores || availableParallelism(), settings: { ...settings, network } });
+  }
+
+  querySettings(): readonly SettingValue[] {
+    return this.#options.settingsOfDaemon?.describe() ?? [];
+  }
+
+  reload(): ReloadResult {
+    return this.#options.settingsOfDaemon?.reload() ?? { applied: [], needRestart: [] };
   }
 
   drain(drainMs: number): Promise<void> {

@@ -4,9 +4,12 @@ import { dirname, join } from "node:path";
 import { CloisterError } from "../../derivations/error.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { ProtocolError } from "../api/errors.ts";
+import { auditFileOf } from "../api/socket-place.ts";
 import type { BuildSettings } from "../build/context.ts";
+import { AuditLog } from "./audit-log.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
 import { Daemon } from "./daemon.ts";
+import { LiveSettings } from "./live-settings.ts";
 import { openLocalService } from "./local-service.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
 import { admitsOthers } from "./trust.ts";
@@ -23,9 +26,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   if (typeof config === "number") return config;
 
+  const reread = () => {
+    const again = readConfig(argv);
+    if (typeof again === "number") throw new TypeError("the command line was understood at the start");
+    return again;
+  };
   const log = openLogger(config.logLevel, { readable: !config.background && process.stderr.isTTY === true });
   try {
-    return await serve(config, log);
+    return await serve(config, reread, log);
   } catch (error) {
     const known = error instanceof CloisterError ? error : startFailure(error);
     report(config, { ready: false, error: known.toData() });
@@ -35,39 +43,33 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function serve(config: DaemonConfig, log: Logger): Promise<number> {
-  const {
-    root,
-    storeDirectory,
-    stateDirectory,
-    socket,
-    strength,
-    network,
-    maxJobs,
-    cores,
-    trust,
-    maxConnections,
-    idleExitMs,
-  } = config;
+async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logger): Promise<number> {
+  const { root, storeDirectory, stateDirectory, socket, strength, network, maxJobs, cores } = config;
   let daemon: Daemon | undefined;
+  const ownUid = config.user?.uid ?? process.getuid?.() ?? 0;
+  const settings = new LiveSettings(config, reread, (next) => {
+    log.level = next.logLevel;
+    service.reconfigure({ cores: next.cores, settings: settingsOf(next), blockedNetworks: next.network.blocked });
+    daemon?.reconfigure({ ...connectionsOf(next, ownUid) });
+  });
   const service = await openLocalService({
     ...{ root, storeDirectory, strength, network, maxJobs, cores, log, settings: settingsOf(config) },
     controlGroupRoot: config.controlGroupRoot,
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
     countConnections: () => daemon?.connections ?? 0,
+    settingsOfDaemon: settings,
     onShutdown: (drainMs) => daemon?.stop(drainMs),
     onLauncherStarted: (layout) => becomeUser(config, layout),
   });
-  const ownUid = config.user?.uid ?? process.getuid?.() ?? 0;
-  const mode = admitsOthers(trust, ownUid) ? 0o666 : 0o600;
-  daemon = new Daemon({ service, socket, mode, trust, maxConnections, idleExitMs, log });
+  using audit = new AuditLog({ file: auditFileOf(config), log });
+  daemon = new Daemon({ service, socket, log, audit, ...connectionsOf(config, ownUid) });
   try {
     await daemon.start();
   } catch (error) {
     await service[Symbol.asyncDispose]();
     throw error;
   }
-  const status = watchForTheEnd(daemon, service.launcherEnded, config, log);
+  const status = watchForTheEnd(daemon, service.launcherEnded, settings, log);
   log.info(
     { socket, store: service.realStoreDirectory, strength: service.strength, maxJobs, pid: process.pid },
     "listening",
@@ -89,8 +91,14 @@ function settingsOf(config: DaemonConfig): Partial<Omit<BuildSettings, "system">
 }
 
 /** Resolves what the exit status is to be when the daemon has stopped. */
-function watchForTheEnd(daemon: Daemon, launcherEnded: Promise<void>, config: DaemonConfig, log: Logger): () => number {
+function watchForTheEnd(
+  daemon: Daemon,
+  launcherEnded: Promise<void>,
+  settings: LiveSettings,
+  log: Logger,
+): () => number {
   let status = 0;
+  const hasTerminal = process.stdin.isTTY === true || process.stderr.isTTY === true;
   launcherEnded.then(() => {
     if (daemon.isStopping) return;
     log.fatal("the launcher died; builds that were running are lost, and the next daemon starts another one");
@@ -106,14 +114,29 @@ function watchForTheEnd(daemon: Daemon, launcherEnded: Promise<void>, config: Da
     daemon.stop(0);
   });
   process.on("SIGTERM", () => {
-    log.info({ drainMs: config.drainMs }, "asked to end");
-    daemon.stop(config.drainMs);
+    const { drainMs } = settings.config;
+    log.info({ drainMs }, "asked to end");
+    daemon.stop(drainMs);
   });
   process.on("SIGHUP", () => {
-    // A terminal that was closed: a daemon in its foreground ends with it.
-    if (!config.background) daemon.stop(config.drainMs);
+    // A terminal that was closed: a daemon in its foreground ends with it. To any other it means to look again.
+    if (hasTerminal) daemon.stop(settings.config.drainMs);
+    else reload(settings, log);
   });
   return () => status;
+}
+
+function reload(settings: LiveSettings, log: Logger): void {
+  try {
+    log.info(settings.reload(), "read the configuration again");
+  } catch (error) {
+    log.error(errorFields(error), "the configuration stays as it was");
+  }
+}
+
+/** Who may connect, and for how long nobody may. */
+function connectionsOf({ trust, maxConnections, idleExitMs }: DaemonConfig, ownUid: number) {
+  return { trust, maxConnections, idleExitMs, mode: admitsOthers(trust, ownUid) ? 0o666 : 0o600 };
 }
 
 /** Says on the descriptor that was given for it how the start went; whoever started us reads until it is closed. */

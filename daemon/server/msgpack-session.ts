@@ -17,15 +17,18 @@ import type { AnySchema } from "../api/schema.ts";
 import type { ByteStream, Caller, Service } from "../api/service.ts";
 import { sendStream } from "../api/streams.ts";
 import { findFault } from "../api/zod-of-schema.ts";
+import type { AuditEntry, AuditLog } from "./audit-log.ts";
 import { ServerError } from "./errors.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { OpenRequest } from "./open-request.ts";
-import { authorise } from "./trust.ts";
+import { auditDetails, authorise, isRefusal } from "./trust.ts";
 
 export interface SessionOptions {
   readonly caller: Caller;
   readonly storeDirectory: StoreDirectory;
   readonly log: Logger;
+  /** Of what was refused, and of what only the trusted may do. */
+  readonly audit?: AuditLog;
   /** Opens the service for this caller when the hello is there; disposed, with its leases, when the session is over. */
   readonly openService: () => Service;
   /** Once, when the connection is closed and all that it asked for has ended. */
@@ -71,6 +74,7 @@ export class MsgpackSession {
   /** Tells the client why, and closes the connection. */
   refuse(error: CloisterError): void {
     if (this.#isClosed) return;
+    if (isRefusal(error)) this.#audit("refused", "connect", { code: error.code });
     this.#options.log.warn(
       { pid: this.#options.caller.pid, uid: this.#options.caller.uid, ...errorFields(error) },
       "connection refused",
@@ -153,7 +157,10 @@ export class MsgpackSession {
       if (!isMethodName(method)) throw new ProtocolError("PROTOCOL_METHOD_UNKNOWN", { method });
       authorise(method, this.#options.caller);
       if (this.#stillAllowed?.has(method) === false) throw new ServerError("DAEMON_STOPPING", {});
-      this.#dispatch(id, method, decodeParams(method, params));
+      const decoded = decodeParams(method, params);
+      const details = auditDetails(method, decoded, this.#options.caller);
+      if (details !== undefined) this.#audit("allowed", method, details);
+      this.#dispatch(id, method, decoded);
     } catch (error) {
       this.#sendError(id, method, error);
     }
@@ -206,8 +213,13 @@ export class MsgpackSession {
   #sendError(id: number, method: string, error: unknown): void {
     if (!(error instanceof CloisterError))
       this.#options.log.error({ method, ...errorFields(error) }, "a request failed unexpectedly");
+    if (isRefusal(error)) this.#audit("refused", method, { code: error.code, ...error.details });
     const known = error instanceof CloisterError ? error : unexpected(method, error);
     this.#channel.send({ kind: "error", id, ...plainError(known) });
+  }
+
+  #audit(outcome: AuditEntry["outcome"], operation: string, details: Readonly<Record<string, unknown>>): void {
+    this.#options.audit?.note({ outcome, operation, caller: this.#options.caller, details });
   }
 
   #finish(request: OpenRequest): void {

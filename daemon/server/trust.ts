@@ -1,5 +1,6 @@
 /** Who may do what: a caller is known by the kernel's word alone, and each request's row names the role it needs. */
-import { type MethodName, methods } from "../api/msgpack-messages.ts";
+import { CloisterError } from "../../derivations/error.ts";
+import { type Method, type MethodName, methods } from "../api/msgpack-messages.ts";
 import type { Caller } from "../api/service.ts";
 import { ServerError } from "./errors.ts";
 
@@ -45,11 +46,15 @@ export function makeTrustPolicy(
 /** Throws CALLER_NOT_ALLOWED. */
 export function admit(policy: TrustPolicy, peer: PeerCredentials): Caller {
   const { uid, gid, pid } = peer;
-  const trusted = policy.trustedUids.has(uid) || isMember(peer, policy.trustedGids);
+  const trusted = isTrusted(policy, peer);
   const { allowedUids } = policy;
   if (!trusted && allowedUids !== "all" && !allowedUids.has(uid) && !isMember(peer, policy.allowedGids))
     throw new ServerError("CALLER_NOT_ALLOWED", { uid });
   return { uid, gid, pid, trusted };
+}
+
+export function isTrusted(policy: TrustPolicy, peer: PeerCredentials): boolean {
+  return policy.trustedUids.has(peer.uid) || isMember(peer, policy.trustedGids);
 }
 
 function isMember(peer: PeerCredentials, gids: ReadonlySet<number> | undefined): boolean {
@@ -61,6 +66,23 @@ function isMember(peer: PeerCredentials, gids: ReadonlySet<number> | undefined):
 export function authorise(method: MethodName, caller: Caller): void {
   if (methods[method].role === "trusted" && !caller.trusted)
     throw new ServerError("OPERATION_NOT_ALLOWED", { method, uid: caller.uid });
+}
+
+/** Codes of what a caller was refused for who it is: the audit log has each. */
+const refusals: ReadonlySet<string> = new Set(["CALLER_NOT_ALLOWED", "OPERATION_NOT_ALLOWED", "STORE_PATH_UNPROVEN"]);
+
+export function isRefusal(error: unknown): error is CloisterError {
+  return error instanceof CloisterError && refusals.has(error.code);
+}
+
+/** What the audit log says of a request that only a trusted caller may make; undefined for one that any may. */
+export function auditDetails(
+  method: MethodName,
+  params: unknown,
+  caller: Caller,
+): Readonly<Record<string, unknown>> | undefined {
+  if (!caller.trusted) return undefined;
+  return (methods[method] as Method<unknown, unknown>).audits(params);
 }
 
 /** Whether others than the daemon's own user may connect, so that the socket must be open to them. */

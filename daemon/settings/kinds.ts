@@ -6,9 +6,7 @@ import { isAbsolute } from "node:path";
 import { type ZodType, z } from "zod";
 import { isAddressBlock } from "../../sandbox-native/address-block.ts";
 import { type LimitName, limitRows, parseLimit } from "../api/build-limits.ts";
-
-/** As in the configuration file. */
-export type Written = string | number | boolean | readonly string[] | Readonly<Record<string, number>>;
+import type { WrittenValue } from "../api/setting-values.ts";
 
 export interface Kind<Value> {
   /** How the documentation calls it. */
@@ -19,7 +17,7 @@ export interface Kind<Value> {
   readonly parse: (text: string) => Value;
   /** From the file. */
   readonly schema: ZodType<Value>;
-  readonly write: (value: Value) => Written;
+  readonly write: (value: Value) => WrittenValue;
   /** A flag may be given several times: makes one value of all. */
   readonly join?: (values: readonly Value[]) => Value;
 }

@@ -1,19 +1,21 @@
 /** What a daemon's settings are, and where each comes from: a flag, else the environment, else the file, else by default. */
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import type { SettingSource, SettingValue } from "../api/setting-values.ts";
+import { socketOf } from "../api/socket-place.ts";
 import { SettingsError } from "./errors.ts";
 import { findSettingsFile, type SettingsFile } from "./file.ts";
 import { flagOf, rowOf, type SettingName, type Settings, settingNames, variableOf } from "./table.ts";
 
-export type Source =
-  | { readonly kind: "default" }
-  | { readonly kind: "file"; readonly file: string; readonly line: number }
-  | { readonly kind: "variable"; readonly name: string }
-  | { readonly kind: "flag"; readonly name: string };
-
 export interface ResolvedSettings {
-  readonly values: Settings & { readonly root: string };
-  readonly sources: Readonly<Record<SettingName, Source>>;
+  /** With the defaults that depend on other settings filled in. */
+  readonly values: Settings & {
+    readonly root: string;
+    readonly socket: string;
+    readonly allowedUsers: readonly string[];
+    readonly idleExit: number;
+  };
+  readonly sources: Readonly<Record<SettingName, SettingSource>>;
   /** That was read, or would be if it were there. */
   readonly file: string;
 }
@@ -27,48 +29,59 @@ export interface SettingsInput {
   readonly environment: NodeJS.ProcessEnv;
   /** The file that is named; it must be there. */
   readonly file?: string;
+  /** Of a daemon that a client starts. */
+  readonly background?: boolean;
 }
 
 /**
  * The system's file is that of the daemon of the store at /, one's own that of any other. Throws CONFIG_INVALID,
  * CONFIG_FILE_UNREADABLE, CONFIG_FILE_SYNTAX, CONFIG_FILE_INVALID.
  */
-export function resolveSettings({ flags, environment, file: named }: SettingsInput): ResolvedSettings {
+export function resolveSettings(input: SettingsInput): ResolvedSettings {
+  const { flags, environment } = input;
   const variables = readVariables(environment);
-  const root = flags.root ?? variables.get("root");
-  const file = named === undefined ? (root === "/" ? systemFile : ownFile(environment)) : resolve(named);
+  const root = flags.root ?? variables.get("root") ?? "";
+  const byDefault = resolve(String(root)) === "/" ? systemFile : ownFile(environment);
+  const file = input.file === undefined ? byDefault : resolve(input.file);
   const found = findSettingsFile(file);
-  if (found === undefined && named !== undefined)
+  if (found === undefined && input.file !== undefined)
     throw new SettingsError("CONFIG_FILE_UNREADABLE", { file, reason: "there is no such file" });
 
   const values: Record<string, unknown> = {};
-  const sources: Partial<Record<SettingName, Source>> = {};
+  const sources: Partial<Record<SettingName, SettingSource>> = {};
   for (const name of settingNames) {
     const { value, source } = resolveOne(name, flags, variables, found);
     values[name] = value;
     sources[name] = source;
   }
-  values["root"] ??= ownRoot(environment);
   return {
-    values: values as unknown as ResolvedSettings["values"],
-    sources: sources as Record<SettingName, Source>,
+    values: fillIn(values as unknown as Settings, input),
+    sources: sources as Record<SettingName, SettingSource>,
     file,
   };
 }
 
-/** As `cloister config` and the daemon's log say it. */
-export function printSource(source: Source): string {
-  switch (source.kind) {
-    case "default":
-      return "default";
-    case "file":
-      return `${source.file}:${source.line}`;
-    case "variable":
-    case "flag":
-      return source.name;
-    default:
-      return source satisfies never;
-  }
+/** The same for people and programs: each setting as it would be written, and where it comes from. */
+export function describeSettings({ values, sources }: ResolvedSettings): SettingValue[] {
+  return settingNames.map((name) => {
+    const { kind, reloadable } = rowOf(name);
+    const value = values[name];
+    return { name, ...(value !== undefined && { value: kind.write(value) }), source: sources[name], reloadable };
+  });
+}
+
+/** Paths that are relative are so to where this process was started. */
+function fillIn(values: Settings, { environment, background }: SettingsInput): ResolvedSettings["values"] {
+  const { storeDir: storeDirectory, stateDir: stateDirectory } = values;
+  const root = resolve(values.root ?? ownRoot(environment));
+  const place = { root, storeDirectory, ...(stateDirectory !== undefined && { stateDirectory }) };
+  return {
+    ...values,
+    root,
+    socket: values.socket === undefined ? socketOf(place) : resolve(values.socket),
+    allowedUsers: values.allowedUsers ?? (root === "/" ? ["*"] : []),
+    idleExit: values.idleExit ?? (background === true ? 60 : 0),
+  };
 }
 
 function resolveOne(
@@ -76,7 +89,7 @@ function resolveOne(
   flags: SettingsInput["flags"],
   variables: ReadonlyMap<SettingName, unknown>,
   found: SettingsFile | undefined,
-): { readonly value: unknown; readonly source: Source } {
+): { readonly value: unknown; readonly source: SettingSource } {
   if (flags[name] !== undefined) return { value: flags[name], source: { kind: "flag", name: `--${flagOf(name)}` } };
   if (variables.has(name)) return { value: variables.get(name), source: { kind: "variable", name: variableOf(name) } };
   const inFile = found?.values.get(name);
@@ -101,7 +114,7 @@ function readVariables(environment: NodeJS.ProcessEnv): ReadonlyMap<SettingName,
   return values;
 }
 
-/** Source: XDG Base Directory Specification; a relative value counts as unset. */
+/** SettingSource: XDG Base Directory Specification; a relative value counts as unset. */
 function ownRoot(environment: NodeJS.ProcessEnv): string {
   return join(xdgFolder(environment, "XDG_DATA_HOME", ".local/share"), "cloister");
 }

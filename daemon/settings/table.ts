@@ -90,7 +90,7 @@ export const settings = {
     says: "where to make control groups: auto, none or a path",
   }),
   network: setting({
-    ...{ kind: choice("auto", "required", "none"), byDefault: "auto" as const, reloadable: true },
+    ...{ kind: choice("auto", "required", "none"), byDefault: "auto" as const, reloadable: false },
     says: "of builds of fixed outputs: where there is one, or fail without, or none",
   }),
   blockedNetworks: setting({

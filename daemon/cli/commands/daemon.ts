@@ -1,12 +1,9 @@
 /** `cloister daemon`: without a verb bin.js becomes `cloisterd` before this is reached; here are its verbs. */
 import type { Command } from "commander";
-import { CloisterError } from "../../../derivations/error.ts";
 import { processStartTime, waitForProcessEnd } from "../../../sandbox-native/posix.ts";
-import type { Client } from "../../client/client.ts";
-import { connect } from "../../client/find-daemon.ts";
-import { type Context, connectOptions } from "../context.ts";
 import { CliError } from "../errors.ts";
 import type { Action } from "../main.ts";
+import { findRunning } from "../running-daemon.ts";
 import { parseCount } from "../units.ts";
 import { assertNoUnknownVerb } from "../usage.ts";
 
@@ -53,13 +50,4 @@ export function addDaemonCommand(program: Command, run: Action): void {
         return 0;
       }),
     );
-}
-
-async function findRunning(context: Context): Promise<Client | undefined> {
-  try {
-    return await connect({ ...connectOptions(context.options), start: false, signal: context.signal });
-  } catch (error) {
-    if (error instanceof CloisterError && error.code === "DAEMON_NOT_FOUND") return undefined;
-    throw error;
-  }
 }

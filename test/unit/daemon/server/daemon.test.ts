@@ -1,5 +1,9 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { AuditLog } from "../../../../daemon/server/audit-log.ts";
+import { openLogger } from "../../../../daemon/server/logger.ts";
 import { LocalBuilds, options } from "../../../support/local-builds.ts";
 import { RawConnection } from "../../../support/raw-connection.ts";
 import { TestDaemon } from "../../../support/test-daemon.ts";
@@ -35,6 +39,42 @@ test("who is not trusted is told so: OPERATION_NOT_ALLOWED, and has to prove wha
   const { contentAddress: _, ...unproven } = info as NonNullable<typeof info>;
   const other = { ...unproven, path: `${"0".repeat(32)}-other` as typeof path };
   await expect(client.addNar(other, client.readNar(path))).rejects.toMatchObject({ code: "STORE_PATH_UNPROVEN" });
+});
+
+test("all that is refused for who asks is in the audit log, and what a trusted user proves is not", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "cloister-audited-"));
+  const file = join(folder, "audit.log");
+  const log = openLogger("silent", { readable: false });
+  {
+    using audit = new AuditLog({ file, log });
+    await using daemon = await TestDaemon.start({ audit, trust: { allowedUids: "all", trustedUids: new Set() } });
+    await using client = await daemon.connect();
+    await expect(client.shutdown({ drainMs: 0 })).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
+    const path = await client.addText("mine", Buffer.from("mine"), []);
+    const info = await client.queryPathInfo(path);
+    const { contentAddress: _, ...unproven } = info as NonNullable<typeof info>;
+    const other = { ...unproven, path: `${"0".repeat(32)}-other` as typeof path };
+    await expect(client.addNar(other, client.readNar(path))).rejects.toMatchObject({ code: "STORE_PATH_UNPROVEN" });
+
+    const limits = { mode: 0o600, maxConnections: 10, idleExitMs: 0 };
+    const uid = process.getuid?.() ?? 0;
+    daemon.daemon.reconfigure({ ...limits, trust: { allowedUids: "all", trustedUids: new Set([uid]) } });
+    await client.addNar({ ...(info as NonNullable<typeof info>) }, client.readNar(path));
+    await client.addNar({ ...unproven, path: other.path }, client.readNar(path));
+    daemon.daemon.reconfigure({ ...limits, trust: { allowedUids: new Set(), trustedUids: new Set() } });
+    await expect(daemon.connect()).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
+    await expect(client.reload()).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
+    expect((await client.status()).pid).toBe(process.pid); // what was connected goes on
+  }
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  rmSync(folder, { recursive: true });
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { outcome: "refused", operation: "shutdown", details: { code: "OPERATION_NOT_ALLOWED" } },
+    { outcome: "refused", operation: "addNar", details: { code: "STORE_PATH_UNPROVEN" } },
+    { outcome: "allowed", operation: "addNar", details: { path: `${"0".repeat(32)}-other` } },
+    { outcome: "refused", operation: "connect", details: { code: "CALLER_NOT_ALLOWED" } },
+    { outcome: "refused", operation: "reload", details: { code: "OPERATION_NOT_ALLOWED" } },
+  ]);
 });
 
 test("nobody there any more: it ends, and the next one finds no socket", async () => {

@@ -47,6 +47,6 @@ test("who is not trusted may do what changes nothing of others'", () => {
       return true;
     }
   });
-  expect(refused.sort()).toEqual(["addPermanentRoot", "removeRoot", "shutdown"]);
+  expect(refused.sort()).toEqual(["addPermanentRoot", "reload", "removeRoot", "shutdown"]);
   for (const method of Object.keys(methods) as MethodName[]) authorise(method, { ...peer(1000), trusted: true });
 });

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { printSource, resolveSettings } from "../../../../daemon/settings/resolve.ts";
+import { printSource } from "../../../../daemon/api/setting-values.ts";
+import { resolveSettings } from "../../../../daemon/settings/resolve.ts";
 
 let folder: string;
 beforeEach(() => {
