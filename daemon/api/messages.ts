@@ -22,7 +22,7 @@ import {
 import { byteString, count, storeDirectory } from "./wire-values.ts";
 
 /** Another major: the two cannot talk. A higher minor: messages and fields were added that the other one may not know. */
-export const protocolVersion = { major: 1, minor: 0 } as const;
+export const protocolVersion = { major: 1, minor: 1 } as const;
 
 /** What either side may count on; a later minor adds names. */
 export const protocolFeatures: readonly string[] = ["parts", "streams", "events", "cancel"];
