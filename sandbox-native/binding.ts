@@ -29,6 +29,7 @@ export interface PosixFunctions {
   /** Sends one datagram; a name that begins with a zero byte is an abstract one. */
   sendDatagram(socketName: Uint8Array, message: Uint8Array): void;
   syncFileSystem(directoryFd: number): Promise<void>;
+  releaseFreeMemory(): Promise<void>;
   openProcess(pid: number): number | undefined;
   signalProcess(processFd: number, signal: number): boolean;
   waitReadable(fd: number): Promise<void>;

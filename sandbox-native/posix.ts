@@ -67,6 +67,11 @@ export async function syncFileSystem(directoryFd: number): Promise<void> {
   }
 }
 
+/** Gives memory that was freed back to the system, off the main thread. */
+export function releaseFreeMemory(): Promise<void> {
+  return loadBinding().releaseFreeMemory();
+}
+
 /** The same as long as the machine runs. */
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();

@@ -10,6 +10,7 @@ import { type Listener, listen } from "./listen.ts";
 import type { LocalService } from "./local-service.ts";
 import { errorFields, type Logger } from "./logger.ts";
 import { MsgpackSession } from "./msgpack-session.ts";
+import { SpareMemory } from "./spare-memory.ts";
 import { admit, isTrusted, type PeerCredentials, type TrustPolicy } from "./trust.ts";
 
 export interface DaemonOptions {
@@ -34,6 +35,7 @@ export class Daemon {
   /** With who is at the other end, whose trust may change while it is connected. */
   readonly #sessions = new Map<MsgpackSession, { readonly peer: PeerCredentials; readonly caller: ChangingCaller }>();
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #spareMemory = new SpareMemory();
   #listener: Listener | undefined;
   #isStopping = false;
   #connectionCount = 0;
@@ -89,6 +91,7 @@ export class Daemon {
     }
     this.#isStopping = true;
     clearTimeout(this.#idleTimer);
+    this.#spareMemory.stop();
     log.info({ runningBuilds: service.runningBuilds, drainMs }, "ending");
     this.#finish(drainMs).then(this.#stopped.resolve, this.#stopped.reject);
   }
@@ -130,6 +133,7 @@ export class Daemon {
       log,
       ...(audit !== undefined && { audit }),
       openService,
+      onAnswered: () => this.#spareMemory.note(),
       onEnd: () => {
         this.#sessions.delete(session);
         log.debug({ connection }, "connection closed");

@@ -33,6 +33,8 @@ export interface SessionOptions {
   readonly openService: () => Service;
   /** Once, when the connection is closed and all that it asked for has ended. */
   readonly onEnd: () => void;
+  /** A request was answered. */
+  readonly onAnswered?: () => void;
 }
 
 /** How long a client may take to say hello. */
@@ -225,6 +227,7 @@ export class MsgpackSession {
   #finish(request: OpenRequest): void {
     request.close();
     this.#requests.delete(request.id);
+    this.#options.onAnswered?.();
     if (this.#requests.size === 0) this.onIdle?.();
     this.#endIfOver();
   }

@@ -5,7 +5,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../daemon/library.ts";
 import { median } from "../bench/row.ts";
-import { anonymousKiB, findLauncher, findLeft, groupName, type Held, settle } from "../support/held-by-daemon.ts";
+import {
+  anonymousKiB,
+  findLauncher,
+  findLeft,
+  groupName,
+  type Held,
+  residentKiB,
+  settle,
+} from "../support/held-by-daemon.ts";
 import { LocalBuilds } from "../support/local-builds.ts";
 import { OwnStore } from "../support/own-store.ts";
 import { makeRandom } from "../support/random.ts";
@@ -18,6 +26,8 @@ export interface LoadOptions {
   readonly seed: number;
   /** Told of each run that is over. */
   readonly onRun?: (run: number, problems: readonly string[]) => void;
+  /** How long to leave the daemon alone before it is looked at for the last time, in milliseconds. */
+  readonly restMs?: number;
   /** For the control: done in the middle of the first run, and must show. */
   readonly sabotage?: (daemonPid: number) => void;
 }
@@ -31,6 +41,8 @@ export interface LoadReport {
   readonly held: { readonly before: Held; readonly after: Held };
   /** Anonymous memory of the daemon after each run, the median of each tenth, in KiB. */
   readonly daemonKiB: readonly number[];
+  /** All that the daemon holds in memory when it was left alone (VmRSS), in KiB. */
+  readonly restingKiB: number;
 }
 
 /** A client that waits longer than this for twelve small builds is starved, on the slowest machine. */
@@ -67,6 +79,8 @@ export async function load(given: LoadOptions): Promise<LoadReport> {
     for (let run = 1; run <= given.runs; run += 1) await runOnce(run);
     const seconds = (performance.now() - startMs) / 1000;
     const after = await settle(pid, store.root);
+    await sleep(given.restMs ?? 0);
+    const restingKiB = residentKiB(pid);
     for (const name of Object.keys(before) as (keyof Held)[])
       if (after[name] > before[name] + slack) problems.push(`${name}: ${before[name]} before, ${after[name]} after`);
 
@@ -83,7 +97,7 @@ export async function load(given: LoadOptions): Promise<LoadReport> {
         ),
       ),
     );
-    return { seconds, behaved, problems, held: { before, after }, daemonKiB };
+    return { seconds, behaved, problems, held: { before, after }, daemonKiB, restingKiB };
   } finally {
     await store[Symbol.asyncDispose]();
   }
@@ -162,5 +176,5 @@ function emptyReport(behaved: Readonly<Record<string, number>>, problems: readon
     controlGroups: 0,
     entries: 0,
   };
-  return { seconds: 0, behaved, problems, held: { before: none, after: none }, daemonKiB: [] };
+  return { seconds: 0, behaved, problems, held: { before: none, after: none }, daemonKiB: [], restingKiB: 0 };
 }

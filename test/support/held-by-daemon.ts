@@ -80,6 +80,11 @@ export function anonymousKiB(pid: number): number {
   return Number(/^RssAnon:\s*(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1]);
 }
 
+/** With what it shares with others, such as Node's code. */
+export function residentKiB(pid: number): number {
+  return Number(/^VmRSS:\s*(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1]);
+}
+
 /** The launcher names the groups of its builds after a process, and is told that name: "1:cloister-4711:…". */
 export function groupName(launcher: number): string | undefined {
   return /(?:^|[\0:])(cloister-\d+)(?:[\0:]|$)/.exec(read(`/proc/${launcher}/cmdline`))?.[1];

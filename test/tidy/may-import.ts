@@ -36,7 +36,7 @@ export const mayUseOfNode = {
   "daemon/build": ["fs", "os"],
   "daemon/scheduler": ["os"],
   "daemon/settings": ["fs", "os"],
-  "daemon/server": ["child_process", "fs", "module", "net", "os"],
+  "daemon/server": ["child_process", "fs", "module", "net", "os", "v8", "vm"], // the last two for memory alone
 } as const satisfies Record<keyof typeof mayImport, readonly string[]>;
 
 /** Modules of Node that only compute: no files, no sockets, no programs. */

@@ -2,6 +2,7 @@
 #include "addon/posix.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -131,6 +132,19 @@ Napi::Value SyncFileSystem(const Napi::CallbackInfo& info) {
       [](Napi::Env env, const Result<void>&) { return env.Undefined(); });
 }
 
+/// releaseFreeMemory(): Promise; gives free pages of the heap back to the system (malloc_trim(3)), off the main thread
+Napi::Value ReleaseFreeMemory(const Napi::CallbackInfo& info) {
+  return RunAsync(
+      info.Env(), Napi::Object::New(info.Env()),
+      []() -> Result<void> {
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+        return {};
+      },
+      [](Napi::Env env, const Result<void>&) { return env.Undefined(); });
+}
+
 /// openProcess(pid): descriptor, or undefined when there is no such process
 Napi::Value OpenProcess(const Napi::CallbackInfo& info) {
   const auto fd = static_cast<int>(syscall(SYS_pidfd_open, info[0].As<Napi::Number>().Int32Value(), 0));
@@ -198,6 +212,7 @@ void InitPosix(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials));
   exports.Set("sendDatagram", Napi::Function::New(env, SendDatagram));
   exports.Set("syncFileSystem", Napi::Function::New(env, SyncFileSystem));
+  exports.Set("releaseFreeMemory", Napi::Function::New(env, ReleaseFreeMemory));
   exports.Set("openProcess", Napi::Function::New(env, OpenProcess));
   exports.Set("signalProcess", Napi::Function::New(env, SignalProcess));
   exports.Set("waitReadable", Napi::Function::New(env, WaitReadable));
