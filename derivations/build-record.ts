@@ -1,6 +1,7 @@
 /** What is kept of a build: who, when, how long, how much, from what, to what. Plain data, as it is stored and sent. */
 import type { ErrorData } from "./error.ts";
 import type { StorePath } from "./store-path.ts";
+import type { Verdict } from "./verdict.ts";
 
 /**
  * `building` until the builder has ended; `sealing` from then until its outputs are registered; a record that says so
@@ -42,6 +43,8 @@ export interface BuildRecord {
   readonly logFile?: string;
   /** The system calls that its jail refused, if they were counted. */
   readonly refusedCalls?: readonly RefusedCall[];
+  /** If it is the last build of a check: what that found. */
+  readonly verdict?: Verdict;
 }
 
 export interface RefusedCall {

@@ -2,6 +2,7 @@
 import type { RefusedCall } from "./build-record.ts";
 import type { ErrorData } from "./error.ts";
 import type { StorePath } from "./store-path.ts";
+import type { Verdict } from "./verdict.ts";
 
 export type BuildStatus = "built" | "already-valid" | "failed" | "dependency-failed" | "cancelled";
 
@@ -16,4 +17,6 @@ export interface BuildResult {
   readonly wallMs?: number;
   /** If it was asked for and there was a build: the system calls that the jail refused. */
   readonly refusedCalls?: readonly RefusedCall[];
+  /** Of a check: whether it came out the same each time, and if not, why. */
+  readonly verdict?: Verdict;
 }

@@ -50,6 +50,12 @@ export class BuildRecords {
     this.insert(record);
   }
 
+  /** Puts the record of a build that has ended in place of the one with its id; nothing if there is none. */
+  amend(record: BuildRecord): void {
+    this.flush();
+    this.#translating(() => this.#statements.amend.run(JSON.stringify(record), record.id));
+  }
+
   /** For `commitOutputs`: the record as it is to be once its outputs are registered, under the status "sealing". */
   writeSealing(record: BuildRecord): void {
     this.#writeRunning({ ...record, status: "sealing" });
@@ -232,6 +238,7 @@ function prepare(connection: Connection) {
     writeOutput: connection.prepare<[string, number]>(
       "insert or ignore into EndedBuildOutputs (path, build) values (?, ?)",
     ),
+    amend: connection.prepare<[string, string]>("update EndedBuilds set body = ? where id = ?"),
     find: connection.prepare<[string], EndedRow>(`${columns} where e.id = ?`),
     all: connection.prepare<[number], EndedRow>(`${columns} ${newest} ?`),
     byOutput: connection.prepare<[string], EndedRow>(

@@ -7,6 +7,7 @@ import type { BuildEvent } from "./events.ts";
 import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import { reloadResult, settingValue } from "./setting-values.ts";
+import { variationNames } from "./variations.ts";
 import {
   addMethod,
   buildLimits,
@@ -158,6 +159,8 @@ export const methods = {
     params: object({
       targets: list(derivedPath),
       mode: oneOf("normal", "check"),
+      rounds: absentOr(count),
+      vary: absentOr(list(oneOf(...variationNames))),
       keepGoing: boolean,
       cores: count,
       timeoutMs: count,

@@ -13,6 +13,7 @@ import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts"
 import type { BuildLimits } from "./build-limits.ts";
 import type { BuildEvent } from "./events.ts";
 import type { ReloadResult, SettingValue } from "./setting-values.ts";
+import type { VariationName } from "./variations.ts";
 
 export interface Cancellable {
   readonly signal?: AbortSignal;
@@ -48,6 +49,10 @@ export type AddMethod =
 export interface BuildOptions extends Cancellable {
   /** "check" builds valid outputs again in another jail and compares. */
   readonly mode: "normal" | "check";
+  /** Of a check: how many builds are compared, with the one whose outputs are in the store; 2 if absent. */
+  readonly rounds?: number;
+  /** Of a check: what its builds are given otherwise than the first. Where they differ, more builds find out by what. */
+  readonly vary?: readonly VariationName[];
   readonly keepGoing: boolean;
   /** NIX_BUILD_CORES; 0 means all. */
   readonly cores: number;

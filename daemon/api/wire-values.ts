@@ -20,6 +20,7 @@ import {
   type StoreDirectory,
   type StorePath,
 } from "../../derivations/store-path.ts";
+import { findings, type Verdict } from "../../derivations/verdict.ts";
 import type { BuildLimits } from "./build-limits.ts";
 import { ProtocolError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
@@ -169,6 +170,14 @@ export const derivedPath: Schema<DerivedPath> = byKind(
   object({ kind: oneOf("built"), drvPath: storePath, outputs: union(oneOf("all"), list(objectName)) }),
 );
 
+const verdict: Schema<Verdict> = object({
+  finding: oneOf(...findings),
+  rounds: count,
+  varied: list(text()),
+  causes: list(text()),
+  outputs: dictionary(object({ path: storePath, narHash: text(), otherNarHash: text() })),
+});
+
 const refusedCalls = list(object({ call: text(), errno: text(), count: number }));
 
 export const buildResult: Schema<BuildResult> = object({
@@ -179,6 +188,7 @@ export const buildResult: Schema<BuildResult> = object({
   recordId: absentOr(text()),
   wallMs: absentOr(number),
   refusedCalls: absentOr(refusedCalls),
+  verdict: absentOr(verdict),
 });
 
 export const buildEvent: Schema<BuildEvent> = byKind(
@@ -230,6 +240,7 @@ export const buildRecord: Schema<BuildRecord> = object({
   offline: absentOr(text()),
   logFile: absentOr(text()),
   refusedCalls: absentOr(refusedCalls),
+  verdict: absentOr(verdict),
 });
 
 export const pathDetails: Schema<PathDetails> = object({

@@ -8,6 +8,7 @@ import { text } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
 import { CloisterError } from "../../derivations/error.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { ComparedOutput } from "../../derivations/verdict.ts";
 import type { BuildAnswer, StopSignal } from "../../sandbox-native/launcher.ts";
 import { commitOutputs } from "../../store/commit-outputs.ts";
 import { crashPoint } from "../../store/crash-points.ts";
@@ -15,7 +16,7 @@ import type { BuildEvent } from "../api/events.ts";
 import type { Caller } from "../api/service.ts";
 import { BuildLog } from "./build-log.ts";
 import type { BuildContext, Subject } from "./context.ts";
-import { checkDeterminism } from "./determinism-check.ts";
+import { checkDeterminism, compareOutputs } from "./determinism-check.ts";
 import { endingError } from "./ending.ts";
 import { BuildError } from "./errors.ts";
 import { findInputClosure, needsResolving, resolve } from "./inputs.ts";
@@ -37,6 +38,8 @@ import type { SettleContext, SettledOutput } from "./settled-output.ts";
 export interface BuildDerivationOptions extends PrepareOptions {
   /** "check": the outputs are valid; they are built once more and compared. */
   readonly mode: "normal" | "check";
+  /** Of a check: what came out is only hashed; nothing is kept, and whatever it is, it is no failure. */
+  readonly isProbe?: boolean;
   /** Who asked first. */
   readonly caller?: Pick<Caller, "uid">;
   readonly signal?: StopSignal;
@@ -53,6 +56,8 @@ export interface BuildDerivationOptions extends PrepareOptions {
 export interface BuildOutcome {
   readonly result: BuildResult;
   readonly lastLogLines: readonly Uint8Array[];
+  /** Of a check that came so far: what was made beside what is valid. */
+  readonly compared?: Readonly<Record<string, ComparedOutput>>;
 }
 
 /**
@@ -141,6 +146,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     locks === undefined ? setTimeout(() => store.records.insert(runningRecord()), recordAfterMs) : undefined;
   const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
   let answer: BuildAnswer | undefined;
+  let compared: BuildOutcome["compared"];
   try {
     const order = { ...build.order, moveOutputs: locks !== undefined };
     const answering = launcher.build(order, {
@@ -167,14 +173,17 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     checkReferences(settleContext, build, outputs);
     crashPoint("build:settled");
     if (options.mode === "check") {
-      await checkDeterminism(settleContext, run.firsts, outputs);
-      store.records.insert(recordOf("done", { outputs }));
+      compared = compareOutputs(store, run.firsts, outputs);
+      const { spec } = build.order;
+      if (!options.isProbe) await checkDeterminism(settleContext, { ...start, firsts: run.firsts, spec }, outputs);
+      store.records.insert(recordOf("done", options.isProbe ? {} : { outputs }));
     } else {
       if (!answer.isMoved) options.hold(outputs.map(({ info }) => info.path)); // else they are since they were locked
       await commit(context, run, { record: recordOf("done"), outputs, leftovers, inPlace: answer.isMoved });
     }
     if (hasLeft(leftovers)) await discard(context, leftovers);
-    return { result: resultOf({ status: "built", outputs: pathsOf(outputs) }), lastLogLines: [] };
+    const made = resultOf({ status: "built", outputs: pathsOf(outputs) });
+    return { result: made, lastLogLines: [], ...(compared && { compared }) };
   } catch (error) {
     clearTimeout(stillRunning);
     if (hasLeft(leftovers)) await discard(context, leftovers);
@@ -182,7 +191,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
     store.records.update(recordOf(status, { error: error.toData() }));
     const result = resultOf({ status, outputs: {}, error: error.toData() });
-    return { result, lastLogLines: log.lastLines(settings.lastLogLines) };
+    return { result, lastLogLines: log.lastLines(settings.lastLogLines), ...(compared && { compared }) };
   } finally {
     log.close();
   }

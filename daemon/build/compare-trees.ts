@@ -3,14 +3,23 @@ import { createHash } from "node:crypto";
 import { findText, text } from "../../derivations/bytes.ts";
 import { NarDecoder } from "../../derivations/nar/decoder.ts";
 import type { NarEvent } from "../../derivations/nar/grammar.ts";
+import { type DifferenceFacts, explainFiles } from "./explain-difference.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
+
+export interface CompareOptions {
+  /** How many lines at most. */
+  readonly limit?: number;
+  /** Where both trees lie: then a line also says where two files differ, and what that may be. */
+  readonly explain?: { readonly left: string; readonly right: string; readonly facts: DifferenceFacts };
+}
 
 /**
  * One line for each difference, by name: "bin/hello: other contents", "share: only in the first"; the top itself is ".".
  * After `limit` lines one more says how many were left out. Memory grows with the number of files, not with their size.
  */
-export async function compareTrees(first: Bytes, second: Bytes, limit = 100): Promise<string[]> {
+export async function compareTrees(first: Bytes, second: Bytes, options: CompareOptions = {}): Promise<string[]> {
+  const { limit = 100, explain } = options;
   const left = await digestTree(first);
   const right = await digestTree(second);
   const names = [...new Set([...left.keys(), ...right.keys()])].sort();
@@ -18,7 +27,13 @@ export async function compareTrees(first: Bytes, second: Bytes, limit = 100): Pr
   const differences: string[] = [];
   for (const name of names) {
     const difference = describe(left.get(name), right.get(name));
-    if (difference !== undefined && !isBelow(name, differences)) differences.push(`${name}: ${difference}`);
+    if (difference === undefined || isBelow(name, differences)) continue;
+    const isExplained = explain !== undefined && difference === otherContents && differences.length < limit;
+    const below = name === "." ? "" : `/${name}`;
+    const why = isExplained
+      ? await explainFiles(`${explain.left}${below}`, `${explain.right}${below}`, explain.facts)
+      : "";
+    differences.push(`${name}: ${difference}${why === "" ? "" : ` ${why}`}`);
   }
   const rest = differences.length - limit;
   return rest > 0 ? [...differences.slice(0, limit), `and ${rest} more`] : differences;
@@ -87,12 +102,15 @@ class TreeDigester {
   }
 }
 
+const otherContents = "other contents";
+
 function describe(left: Entry | undefined, right: Entry | undefined): string | undefined {
   if (left === undefined) return "only in the second";
   if (right === undefined) return "only in the first";
   if (left.type !== right.type) return `${left.type} in the first, ${right.type} in the second`;
   if (left.value === right.value) return undefined;
-  return left.type === "a symbolic link" ? "other target" : "other contents";
+  if (left.type !== "a symbolic link") return otherContents;
+  return `other target, ${JSON.stringify(left.value)} and ${JSON.stringify(right.value)}`;
 }
 
 /** Whether the last line is already about a directory that holds this name, and says that it is only in one of the two. */

@@ -13,6 +13,7 @@ import { printAttributesJson, printAttributesShell } from "./attribute-files.ts"
 import type { BuildAttributes } from "./attributes.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
 import { type Replacements, replaceBytes, replaceText } from "./replace-bytes.ts";
+import { isTurned, type Variation } from "./variation.ts";
 
 export type BuildFile = JailSpec["files"][number];
 
@@ -33,6 +34,8 @@ export interface EnvironmentOptions {
   readonly impureEnvironment: ReadonlyMap<string, string>;
   /** Closures for structured attributes, by key (`exportReferencesGraph`). */
   readonly graphs: JsonObject;
+  /** Of a build that is compared with another one. */
+  readonly variation?: Variation | undefined;
 }
 
 export interface BuilderSurroundings {
@@ -45,13 +48,15 @@ export function makeSurroundings(options: EnvironmentOptions): BuilderSurroundin
   const { derivation, attributes } = options;
   const environment = new Map<string, Uint8Array>(pathNotSet);
   const files: BuildFile[] = [];
+  for (const [name, value] of options.variation?.variables ?? []) environment.set(name, value);
   environment.set("NIX_STORE", bytes(options.storeDirectory));
   environment.set("NIX_BUILD_CORES", bytes(String(options.cores)));
 
   if (attributes.structured === undefined) addVariables(options, environment, files);
   else addStructured(options, attributes.structured, environment, files);
 
-  for (const [name, value] of places) environment.set(name, value);
+  const inside = options.variation?.buildDirectory;
+  for (const [name, value] of places) environment.set(name, inside === undefined ? value : bytes(inside));
   if (derivation.outputs.get("out")?.kind === "fixed") {
     environment.set("NIX_OUTPUT_CHECKED", bytes("1"));
     for (const name of attributes.impureVariables)
@@ -76,8 +81,9 @@ const logAndTerminal: readonly (readonly [string, Uint8Array])[] = [
 ];
 
 /** As execve wants them: `NAME=VALUE`. */
-export function printEnvironment(environment: ReadonlyMap<string, Uint8Array>): Uint8Array[] {
-  return Array.from(environment, ([name, value]) => usualEntries.get(value) ?? printVariable(name, value));
+export function printEnvironment(environment: ReadonlyMap<string, Uint8Array>, variation?: Variation): Uint8Array[] {
+  const entries = Array.from(environment, ([name, value]) => usualEntries.get(value) ?? printVariable(name, value));
+  return isTurned(variation, "environment-order") ? entries.reverse() : entries;
 }
 
 function printVariable(name: string, value: Uint8Array): Uint8Array {
@@ -103,7 +109,7 @@ function addVariables(options: EnvironmentOptions, environment: Map<string, Uint
     }
     const file = `.attr-${encodeBase32(sha256(name).bytes)}`;
     files.push({ name: file, contents, executable: false });
-    environment.set(`${name}Path`, bytes(`${buildDirectoryInside}/${file}`));
+    environment.set(`${name}Path`, bytes(`${insideOf(options)}/${file}`));
   }
 }
 
@@ -120,8 +126,12 @@ function addStructured(
   };
   files.push({ name: ".attrs.json", contents: printAttributesJson(attributes), executable: false });
   files.push({ name: ".attrs.sh", contents: printAttributesShell(attributes), executable: false });
-  environment.set("NIX_ATTRS_JSON_FILE", bytes(`${buildDirectoryInside}/.attrs.json`));
-  environment.set("NIX_ATTRS_SH_FILE", bytes(`${buildDirectoryInside}/.attrs.sh`));
+  environment.set("NIX_ATTRS_JSON_FILE", bytes(`${insideOf(options)}/.attrs.json`));
+  environment.set("NIX_ATTRS_SH_FILE", bytes(`${insideOf(options)}/.attrs.sh`));
+}
+
+function insideOf({ variation }: EnvironmentOptions): string {
+  return variation?.buildDirectory ?? buildDirectoryInside;
 }
 
 function replaceInJson(value: Json, replacements: Replacements): Json {

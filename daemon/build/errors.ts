@@ -1,5 +1,6 @@
 /** The errors of builds: what a derivation asks for that cannot be, how a builder can end, what its outputs can have wrong. */
 import { errorClass, row } from "../../derivations/error.ts";
+import type { Finding } from "../../derivations/verdict.ts";
 
 /** What every error about one derivation says of it. */
 interface OfDerivation {
@@ -142,8 +143,17 @@ export const buildErrors = {
     (d) => `Make it smaller, or raise ${d.rule} in the definition`,
   ),
   BUILD_NOT_DETERMINISTIC: row(
-    (d: OfBuild & { outputId: string; path: string; second: string; files: readonly string[] }) =>
-      `the output ${d.outputId} of ${d.name} came out differently the second time; what differs:\n  ${d.files.join("\n  ")}`,
+    (
+      d: OfBuild & {
+        outputId: string;
+        path: string;
+        second: string;
+        files: readonly string[];
+        finding?: Finding;
+        causes?: readonly string[];
+      },
+    ) =>
+      `the output ${d.outputId} of ${d.name} came out differently ${whyDifferent(d)}; what differs:\n  ${d.files.join("\n  ")}`,
     "Compare it with the second output, which is kept beside it with `.check` behind its name; times, random numbers and the order of files are common causes",
   ),
   BUILD_DEPENDENCY_FAILED: row(
@@ -205,6 +215,23 @@ export const buildErrors = {
 } as const;
 
 export const BuildError = errorClass(buildErrors, "BuildError");
+
+/** For "came out differently …". */
+function whyDifferent({ finding, causes = [] }: { finding?: Finding; causes?: readonly string[] }): string {
+  const names = causes.join(", ");
+  switch (finding) {
+    case "depends":
+      return `with another ${names}`;
+    case "combination":
+      return `when all of ${names} were others, and with none of them alone`;
+    case "store-differs":
+      return "from what is in the store, and the same each time now";
+    case "unsteady":
+      return "when nothing was varied";
+    default:
+      return "the second time";
+  }
+}
 
 /** In the largest unit that leaves at least one of it: "512 MiB". */
 function size(bytes: bigint): string {

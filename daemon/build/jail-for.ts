@@ -15,6 +15,7 @@ import { type Buildable, findInputClosure, type InputClosure } from "./inputs.ts
 import { findNetwork } from "./network.ts";
 import { makeGraphFiles, makeGraphObjects } from "./references-graph.ts";
 import { makeReplacements, type Replacements, replaceBytes } from "./replace-bytes.ts";
+import { isTurned, type Variation } from "./variation.ts";
 
 /** An output of the build that is to come. */
 export interface PlannedOutput {
@@ -47,6 +48,8 @@ export interface PrepareOptions {
   readonly limits?: BuildLimits;
   readonly requireLimits?: boolean;
   readonly seccompLog?: boolean;
+  /** What this build is given otherwise than always. */
+  readonly variation?: Variation;
 }
 
 /**
@@ -61,6 +64,7 @@ export function prepareBuild(
   options: PrepareOptions,
 ): PreparedBuild {
   const { store, settings } = context;
+  const { variation } = options;
   const { directory } = store;
   const { drvPath, derivation } = buildable;
   const attributes = readAttributes(subject.drvPath, derivation);
@@ -80,7 +84,8 @@ export function prepareBuild(
     storeDirectory: directory,
     derivation,
     attributes,
-    cores: options.cores,
+    cores: variation?.cores ?? options.cores,
+    variation,
     replacements,
     outputPaths,
     impureEnvironment: settings.impureEnvironment,
@@ -96,15 +101,15 @@ export function prepareBuild(
   const order: BuildOrder = {
     spec: {
       storeDirectory: directory,
-      inputs,
+      inputs: isTurned(variation, "input-order") ? inputs.toReversed() : inputs,
       ...(world === undefined ? {} : { world }),
       outputs: outputs.map(({ scratchPath }) => scratchPath),
       builder,
       argv0: builder.subarray(builder.lastIndexOf(slash) + 1),
       args,
-      environment: printEnvironment(environment),
+      environment: printEnvironment(environment, variation),
       buildDirectory: {
-        inside: buildDirectoryInside,
+        inside: variation?.buildDirectory ?? buildDirectoryInside,
         kind: settings.buildDirectory,
         sizeBytes: BigInt(limits.buildDirectoryBytes ?? 0),
         inodes: BigInt(limits.buildDirectoryInodes ?? 0),
@@ -115,7 +120,7 @@ export function prepareBuild(
       hostName: "localhost",
       network,
       personality: derivation.system === "i686-linux" && settings.system !== "i686-linux" ? "linux32" : "linux",
-      umask: 0o022,
+      umask: variation?.umask ?? 0o022,
       limits: {
         wallTimeMs: limits.timeoutMs ?? 0,
         silenceMs: limits.silenceMs ?? 0,

@@ -4,6 +4,7 @@ import type { BuildResult } from "../../derivations/build-result.ts";
 import { printContentAddress } from "../../derivations/content-address.ts";
 import { parseHash, printHash } from "../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { Verdict } from "../../derivations/verdict.ts";
 import type { GcResult, PathDetails, Root, Status } from "../api/service.ts";
 import type { Json } from "./json-schemas.ts";
 import { realPathOf } from "./store-path-argument.ts";
@@ -26,6 +27,7 @@ export function buildJson(results: readonly BuildResult[], status: Status): Json
       ...(result.error === undefined ? {} : { error: { ...result.error, details: { ...result.error.details } } }),
       ...(result.recordId === undefined ? {} : { recordId: result.recordId }),
       ...(result.refusedCalls === undefined ? {} : { refusedCalls: [...result.refusedCalls] }),
+      ...(result.verdict === undefined ? {} : { verdict: verdictJson(result.verdict, status) }),
     })),
   };
 }
@@ -55,11 +57,12 @@ export function pathInfoJson(details: readonly PathDetails[], status: Status): J
 /** A build record is plain data already; its paths and hashes are printed as they are everywhere else. */
 export function recordJson(record: BuildRecord, status: Status): Json<"log">["record"] {
   const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
-  const { world, error, notEnforced, refusedCalls, ...rest } = record;
+  const { world, error, notEnforced, refusedCalls, verdict, ...rest } = record;
   return {
     ...rest,
     drvPath: full(record.drvPath),
     ...(refusedCalls === undefined ? {} : { refusedCalls: [...refusedCalls] }),
+    ...(verdict === undefined ? {} : { verdict: verdictJson(verdict, status) }),
     command: [...record.command],
     environment: { ...record.environment },
     inputs: record.inputs.map(full),
@@ -74,6 +77,16 @@ export function recordJson(record: BuildRecord, status: Status): Json<"log">["re
       ]),
     ),
   };
+}
+
+function verdictJson(verdict: Verdict, status: Status): NonNullable<Json<"log">["record"]["verdict"]> {
+  const sri = (hash: string) => printHash(parseHash(hash, "sha256"), "sri");
+  const outputs = Object.entries(verdict.outputs).map(([id, { path, narHash, otherNarHash }]) => [
+    id,
+    { path: printStorePath(status.storeDirectory, path), narHash: sri(narHash), otherNarHash: sri(otherNarHash) },
+  ]);
+  const { finding, rounds, varied, causes } = verdict;
+  return { finding, rounds, varied: [...varied], causes: [...causes], outputs: Object.fromEntries(outputs) };
 }
 
 export function gcJson(result: GcResult, status: Status, dryRun: boolean): Json<"gc"> {

@@ -18,6 +18,15 @@ const error = z
     details: z.record(z.string(), z.unknown()).describe("what the message is made of; its fields depend on the code"),
   })
   .meta({ id: "Error" });
+const verdict = z
+  .strictObject({
+    finding: z.enum(["same", "depends", "combination", "unsteady", "store-differs"]),
+    rounds: z.number().describe("builds that were compared, with the one in the store"),
+    varied: z.array(z.string()).describe("what was changed from build to build"),
+    causes: z.array(z.string()).describe("what of it makes a difference"),
+    outputs: z.record(z.string(), z.strictObject({ path, narHash: z.string(), otherNarHash: z.string() })),
+  })
+  .meta({ id: "Verdict", description: "of a check: `--check`, `--rounds`, `--vary`" });
 const record = z
   .object({
     id: z.string(),
@@ -52,6 +61,7 @@ const record = z
     offline: z.string().optional().describe("why a build of a fixed output had no network"),
     logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
     refusedCalls: refusedCalls.optional(),
+    verdict: verdict.optional(),
   })
   .meta({ id: "Record", description: "of a build" });
 const strength = z
@@ -73,6 +83,7 @@ export const jsonOutputs = {
         error: error.optional(),
         recordId: z.string().optional(),
         refusedCalls: refusedCalls.optional(),
+        verdict: verdict.optional(),
       }),
     ),
   }),

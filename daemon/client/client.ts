@@ -124,6 +124,8 @@ export class Client implements Service {
       ...(limits === undefined ? {} : { limits }),
       ...(requireLimits === undefined ? {} : { requireLimits }),
       ...(seccompLog && { seccompLog }),
+      ...(options.rounds !== undefined && { rounds: options.rounds }),
+      ...(options.vary !== undefined && { vary: options.vary }),
     };
     return this.#connection.request("build", params, { signal, onEvent });
   }

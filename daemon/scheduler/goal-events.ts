@@ -25,7 +25,11 @@ export class GoalEvents {
   }
 
   emit(event: BuildEvent): void {
-    if (event.kind === "build-started") this.#started = event;
+    if (event.kind === "build-started") {
+      this.#started = event;
+      this.#log = []; // a check starts builds one after the other: who comes late is told of the last one
+      this.#logBytes = 0;
+    }
     if (event.kind === "build-log") {
       this.#logBytes += event.bytes.length;
       if (this.#logBytes <= keptBytes) this.#log.push(event);

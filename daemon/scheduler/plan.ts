@@ -7,6 +7,7 @@ import type { Derivation } from "../../derivations/derivation.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { CloisterError } from "../../derivations/error.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { CheckOptions } from "../build/check-rounds.ts";
 import type { BuildContext } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { findOutput, findValidOutputs } from "../build/known-outputs.ts";
@@ -16,7 +17,8 @@ export type GoalKey = string;
 /** A derivation to be built, or to be built once more and compared. */
 export interface BuildGoal {
   readonly key: GoalKey;
-  readonly mode: "normal" | "check";
+  /** How it is built once more and compared; absent if it is built because it is not there. */
+  readonly check?: CheckOptions;
   readonly drvPath: StorePath;
   readonly derivation: Derivation;
   /** The goals of the same plan that must have succeeded before. */
@@ -45,7 +47,8 @@ export async function makePlan(
   context: BuildContext,
   targets: readonly DerivedPath[],
   options: {
-    readonly mode: "normal" | "check";
+    /** Build valid outputs once more. */
+    readonly check?: CheckOptions | undefined;
     readonly hold: (paths: readonly StorePath[]) => void;
     readonly pause: () => Promise<void>;
   },
@@ -57,7 +60,7 @@ export async function makePlan(
       planned.push(
         target.kind === "opaque"
           ? await planner.planOpaque(target.path)
-          : await planner.planBuilt(target.drvPath, target.outputs, options.mode),
+          : await planner.planBuilt(target.drvPath, target.outputs, options.check),
       );
     } catch (error) {
       if (!(error instanceof CloisterError)) throw error;
@@ -113,7 +116,7 @@ class Planner {
   async planBuilt(
     drvPath: StorePath,
     wanted: "all" | readonly string[],
-    mode: "normal" | "check",
+    check: CheckOptions | undefined,
   ): Promise<PlannedTarget> {
     const doubt = this.#holdAndDoubt([drvPath]); // and by it all that its inputs were made from
     if (doubt !== undefined) await doubt;
@@ -121,17 +124,21 @@ class Planner {
     const outputIds = wanted === "all" ? [...derivation.outputs.keys()] : wanted;
     this.#assertOutputs(drvPath, derivation, outputIds);
 
-    const valid = await this.#findValid(drvPath, derivation, mode === "check" ? derivation.outputs.keys() : outputIds);
+    const valid = await this.#findValid(
+      drvPath,
+      derivation,
+      check === undefined ? outputIds : derivation.outputs.keys(),
+    );
     if (valid !== undefined) this.alreadyValid += outputIds.length;
-    if (valid !== undefined && mode === "normal")
+    if (valid !== undefined && check === undefined)
       return { kind: "settled", result: { drvPath, status: "already-valid", outputs: valid } };
 
     const added = new Map<GoalKey, BuildGoal>(); // all or nothing: of a target that cannot be planned, nothing is built
     const needs = await this.#planInputs(drvPath, derivation, added);
-    if (valid === undefined) added.set(drvPath, { key: drvPath, mode: "normal", drvPath, derivation, needs });
-    const key = mode === "check" ? `check:${drvPath}` : drvPath;
-    if (mode === "check")
-      added.set(key, { key, mode, drvPath, derivation, needs: valid === undefined ? [drvPath] : needs });
+    if (valid === undefined) added.set(drvPath, { key: drvPath, drvPath, derivation, needs });
+    const key = check === undefined ? drvPath : `check ${check.rounds} ${check.vary.join(",")}:${drvPath}`;
+    if (check !== undefined)
+      added.set(key, { key, check, drvPath, derivation, needs: valid === undefined ? [drvPath] : needs });
     for (const goal of added.values()) if (!this.#goals.has(goal.key)) this.#goals.set(goal.key, goal);
     return { kind: "goal", key, outputIds };
   }
@@ -146,7 +153,7 @@ class Planner {
         stack.pop();
         if (current === top) break;
         const { drvPath: key, derivation: built, needs } = current;
-        added.set(key, { key, mode: "normal", drvPath: key, derivation: built, needs });
+        added.set(key, { key, drvPath: key, derivation: built, needs });
         continue;
       }
       const [input, outputIds] = next.value;

@@ -7,7 +7,8 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { Store } from "../../store/store.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
-import { type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
+import { type BuildDerivationOptions, type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
+import { type CheckOptions, checkDerivation } from "../build/check-rounds.ts";
 import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { StopController } from "../build/stop-controller.ts";
@@ -99,7 +100,7 @@ export class Scheduler {
     const request = new Request(`${options.owner}/build-${this.#requestCount}`, options);
     const hold = (paths: readonly StorePath[]) => void store.leases.take(request.leaseOwner, paths);
     try {
-      const plan = await makePlan(this.#context, targets, { mode: options.mode, hold, pause });
+      const plan = await makePlan(this.#context, targets, { check: checkOf(options), hold, pause });
       options.signal?.throwIfAborted();
       if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
       request.tell({
@@ -199,8 +200,7 @@ export class Scheduler {
     const { goal, first } = run;
     const { store } = this.#context;
     try {
-      return await buildDerivation(this.#context, goal.drvPath, goal.derivation, {
-        mode: goal.mode,
+      const options: Omit<BuildDerivationOptions, "mode"> = {
         cores: first.options.cores || this.#cores,
         timeoutMs: first.options.timeoutMs,
         silenceMs: first.options.silenceMs,
@@ -217,7 +217,10 @@ export class Scheduler {
         onEvent: (event) => run.events.emit(event),
         hold: (paths) => void store.leases.take(leaseOwner, paths),
         leaseOwner,
-      });
+      };
+      if (goal.check !== undefined)
+        return await checkDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, ...goal.check });
+      return await buildDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, mode: "normal" });
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
       const internal = new BuildError("BUILD_INTERNAL", {
@@ -259,6 +262,10 @@ export class Scheduler {
   async #whenIdle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(Array.from(this.#running, (run) => run.ended));
   }
+}
+
+function checkOf({ mode, rounds = 2, vary = [] }: BuildOptions): CheckOptions | undefined {
+  return mode === "check" ? { rounds, vary } : undefined;
 }
 
 function dependencyFailed(

@@ -8,8 +8,10 @@ import type { StorePath } from "../../../derivations/store-path.ts";
 import { type BuildLimits, type LimitName, limitNames, limitRows } from "../../api/build-limits.ts";
 import type { BuildEvent } from "../../api/events.ts";
 import type { Service, Status } from "../../api/service.ts";
+import { isVariationName, type VariationName, variationNames } from "../../api/variations.ts";
 import { BuildProgress, exitStatusOf } from "../build-progress.ts";
 import type { Context } from "../context.ts";
+import { CliError } from "../errors.ts";
 import { buildJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
 import { assertLinkIsPossible, makeOutLink, outLinkName } from "../out-link.ts";
@@ -18,12 +20,15 @@ import { realPathOf } from "../store-path-argument.ts";
 import { resolveTargets } from "../targets.ts";
 import { cleanText } from "../terminal.ts";
 import { parseCount, parseLimitOption } from "../units.ts";
+import { printVerdict } from "../verdict.ts";
 
 interface BuildCommandOptions {
   readonly outLink: string;
   readonly link: boolean;
   readonly check?: boolean;
   readonly rounds: string;
+  readonly vary?: boolean;
+  readonly varyOnly?: string;
   readonly keepGoing?: boolean;
   readonly cores: string;
   readonly timeout: string;
@@ -45,6 +50,8 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--no-link", "make no result link")
     .option("--check", "build again in another jail and name the files that differ")
     .option("--rounds <number>", "build this many times in all and compare", "1")
+    .option("--vary", "build again with all changed that must not matter, and find out what does")
+    .option("--vary-only <names>", `the same with some of ${variationNames.join(", ")}`)
     .option("-k, --keep-going", "build what can be built after a failure")
     .option("--cores <number>", "cores for one build (NIX_BUILD_CORES); 0 is all", "0")
     .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
@@ -77,37 +84,39 @@ async function build(context: Context, targets: readonly string[], options: Buil
   const status = await service.status({ signal: context.signal });
   const derived = await resolveTargets(context, service, status, targets);
 
-  const buildOnce = async (mode: "normal" | "check"): Promise<readonly BuildResult[]> => {
-    const progress = new BuildProgress(context, { showLogs: options.log === true, status });
-    const request = {
-      mode,
-      keepGoing: options.keepGoing === true,
-      ...limits,
-      ...(options.seccompLog === true && { seccompLog: true }),
-      onEvent: (event: BuildEvent) => progress.show(event),
-      signal: context.signal,
-    };
-    const results = await service.build(derived, request).catch(async (error: unknown) => {
-      if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
-      throw error;
-    });
-    progress.showRefusedCalls();
-    progress.showFailures();
-    return results;
+  const vary = readVariations(options);
+  const isCheck = options.check === true || rounds > 1 || vary.length > 0;
+  const progress = new BuildProgress(context, { showLogs: options.log === true, status });
+  const request = {
+    ...(isCheck ? { mode: "check" as const, rounds: Math.max(2, rounds), vary } : { mode: "normal" as const }),
+    keepGoing: options.keepGoing === true,
+    ...limits,
+    ...(options.seccompLog === true && { seccompLog: true }),
+    onEvent: (event: BuildEvent) => progress.show(event),
+    signal: context.signal,
   };
-
-  let results = await buildOnce("normal");
-  const checks = options.check === true ? Math.max(1, rounds - 1) : rounds - 1;
-  for (let round = 0; round < checks && exitStatusOf(results) === 0; round += 1) {
-    const checked = await buildOnce("check");
-    if (exitStatusOf(checked) !== 0) results = checked;
-    else context.say(`${context.paint.green("✔")} built again in another jail: the same, bit for bit`);
-  }
+  const results = await service.build(derived, request).catch(async (error: unknown) => {
+    if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
+    throw error;
+  });
+  progress.showRefusedCalls();
+  progress.showFailures();
+  for (const { verdict } of results) if (verdict !== undefined) context.say(printVerdict(verdict, context.paint));
   if (!context.json)
     for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
   if (exitStatusOf(results) === 0 && options.link) await link(context, service, status, options.outLink, results);
   if (context.json) context.printJson(buildJson(results, status));
   return exitStatusOf(results);
+}
+
+/** Throws CLI_USAGE. */
+function readVariations({ vary, varyOnly }: BuildCommandOptions): readonly VariationName[] {
+  if (varyOnly === undefined) return vary === true ? variationNames : [];
+  return varyOnly.split(",").map((name) => {
+    if (isVariationName(name)) return name;
+    const problem = `--vary-only knows ${variationNames.join(", ")}, and not "${name}"`;
+    throw new CliError("CLI_USAGE", { problem, command: "cloister build" });
+  });
 }
 
 /** Commander names an option "--build-dir-size" buildDirSize. */

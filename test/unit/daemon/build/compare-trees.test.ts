@@ -27,7 +27,7 @@ async function* archive(tree: Tree) {
   for (const chunk of encodeNar(events(tree))) yield chunk;
 }
 
-const compare = (first: Tree, second: Tree, limit?: number) => compareTrees(archive(first), archive(second), limit);
+const compare = (first: Tree, second: Tree, limit = 100) => compareTrees(archive(first), archive(second), { limit });
 
 describe("compareTrees", () => {
   test("equal trees have no differences", async () => {
@@ -40,7 +40,7 @@ describe("compareTrees", () => {
     const second: Tree = { a: "2", b: "same", c: { link: "y" }, d: { run: "1" }, e: {}, more: "1" };
     expect(await compare(first, second)).toEqual([
       "a: other contents",
-      "c: other target",
+      'c: other target, "x" and "y"',
       "d: a file in the first, an executable file in the second",
       "e: a file in the first, a directory in the second",
       "gone: only in the first",

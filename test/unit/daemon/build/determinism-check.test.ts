@@ -18,6 +18,13 @@ describe.skipIf(missingBusybox)("check (needs a static busybox (busybox-static))
     expect(check.result).toMatchObject({ status: "built", outputs: result.outputs });
     expect(check.events.some(({ kind }) => kind === "build-log")).toBe(true);
     expect(check.result.recordId).not.toBe(result.recordId);
+    expect(check.result.verdict).toMatchObject({ finding: "same", rounds: 2 });
+
+    const many = await builds.buildAll([target], { mode: "check", rounds: 4 });
+    expect(many.events.filter(({ kind }) => kind === "build-started")).toHaveLength(3);
+    expect(many.result.verdict).toMatchObject({ finding: "same", rounds: 4 });
+    const [record] = await builds.service.queryBuildRecords({ text: many.result.recordId ?? "", limit: 1 });
+    expect(record).toMatchObject({ status: "done", verdict: many.result.verdict });
   });
 
   test("one that does not is an error that names the files, and the second output is kept beside the first", async () => {
@@ -32,9 +39,20 @@ describe.skipIf(missingBusybox)("check (needs a static busybox (busybox-static))
       status: "failed",
       error: {
         code: "BUILD_NOT_DETERMINISTIC",
-        details: { outputId: "out", second: `${builds.directory}/${out}.check`, files: ["a/uuid: other contents"] },
+        details: {
+          outputId: "out",
+          second: `${builds.directory}/${out}.check`,
+          files: [
+            expect.stringMatching(/^a\/uuid: other contents from byte \d+ on, "[0-9a-f-]{36}" and "[0-9a-f-]{36}"$/),
+          ],
+        },
       },
+      verdict: { finding: "unsteady", rounds: 2, varied: [], causes: [], outputs: { out: { path: out } } },
     });
+    const { narHash, otherNarHash } = check.result.verdict?.outputs["out"] ?? {};
+    expect(narHash).not.toBe(otherNarHash);
+    const [record] = await builds.service.queryBuildRecords({ text: check.result.recordId ?? "", limit: 1 });
+    expect(record).toMatchObject({ status: "failed", verdict: check.result.verdict });
     expect(await builds.read(out, "a/uuid"), "the first output is as it was").toBe(first);
     const kept = join(builds.realStoreDirectory, `${out}.check`);
     const second = readFileSync(join(kept, "a/uuid"), "utf8");
