@@ -1,4 +1,5 @@
 /** docs/protocol.md: frames, messages, requests and values of the msgpack protocol. */
+import * as activityValues from "../daemon/api/activity-values.ts";
 import { frameLimitBytes } from "../daemon/api/frames.ts";
 import { limits, messages, protocolFeatures, protocolVersion } from "../daemon/api/messages.ts";
 import { nestingLimit } from "../daemon/api/msgpack-decode.ts";
@@ -7,7 +8,7 @@ import type { AnySchema, Definition, Shape } from "../daemon/api/schema.ts";
 import { reloadResult, settingValue } from "../daemon/api/setting-values.ts";
 import * as wireValues from "../daemon/api/wire-values.ts";
 
-const values: Readonly<Record<string, unknown>> = { ...wireValues, reloadResult, settingValue };
+const values: Readonly<Record<string, unknown>> = { ...wireValues, ...activityValues, reloadResult, settingValue };
 
 export function protocolPage(): string {
   return [head, frames, messagesSection(), requestsSection(), valuesSection()].join("\n");

@@ -73,4 +73,24 @@ export const cloisterMigrations: readonly string[] = [
   drop table BuildRecordOutputs;
   drop table BuildRecords;
   `,
+
+  // 3: requests that go on without their client, and what has happened in them
+  `
+  create table KeptRequests (
+    id text primary key not null,
+    uid integer not null,
+    gid integer not null,
+    startedAtMs integer not null,
+    endedAtMs integer, -- null until it has ended
+    asked blob not null, -- what was asked for
+    ending blob -- with endedAtMs: what it ended with
+  ) without rowid;
+
+  create table KeptEvents (
+    request text not null references KeptRequests(id) on delete cascade,
+    number integer not null,
+    event blob not null,
+    primary key (request, number)
+  ) without rowid;
+  `,
 ];

@@ -16,6 +16,7 @@ import { makeDirectories } from "./directories.ts";
 import { DoubtedPaths } from "./doubted-paths.ts";
 import { isDiskFull, StoreError } from "./errors.ts";
 import { GcRoots } from "./gc-roots.ts";
+import { KeptRequests } from "./kept-requests.ts";
 import type { StoreLayout } from "./layout.ts";
 import { Leases } from "./leases.ts";
 import { lockStore, PathLocks } from "./locks.ts";
@@ -129,6 +130,7 @@ export class Store implements AsyncDisposable {
   readonly registrar: Registrar;
   readonly derivations: DerivationFiles;
   readonly records: BuildRecords;
+  readonly requests: KeptRequests;
   readonly logs: BuildLogs;
   readonly roots: GcRoots;
   readonly ballast: Ballast;
@@ -155,6 +157,7 @@ export class Store implements AsyncDisposable {
     this.registrar = new Registrar(databases.paths, this.paths, this.graph, () => this.barrier.noteRegistered());
     this.derivations = new DerivationFiles(this.directory, this.graph, layout.realPath);
     this.records = new BuildRecords(databases.own, this.directory);
+    this.requests = new KeptRequests(databases.own);
     this.logs = new BuildLogs(layout.logDirectory, { onFailed: (error) => this.notify({ kind: "log-failed", error }) });
     this.roots = new GcRoots(layout, databases.own);
     this.ballast = ballastOf(layout);

@@ -49,6 +49,10 @@ export const protocolErrors = {
     (d: { method: string }) => `the request ${d.method} was cancelled`,
     "Ask again if it is still wanted",
   ),
+  CLIENT_GONE: row(
+    (d: { method: string }) => `the client of the request ${d.method} went away`,
+    "A build goes on without its client if it was asked for with `--detach` or `--on-disconnect keep`",
+  ),
   INTERNAL_ERROR: row(
     (d: { method: string; reason: string }) => `${d.method} failed unexpectedly: ${d.reason}`,
     reportHint,

@@ -11,6 +11,8 @@ export type BuildEvent =
       readonly kind: "plan";
       readonly toBuild: readonly { readonly drvPath: StorePath; readonly name: string }[];
       readonly alreadyValid: number;
+      /** Of a request that may go on without its client: by which it can be attached to. */
+      readonly requestId?: string;
     }
   | { readonly kind: "build-started"; readonly drvPath: StorePath; readonly name: string; readonly recordId: string }
   | { readonly kind: "build-log"; readonly drvPath: StorePath; readonly name: string; readonly bytes: Uint8Array }

@@ -3,7 +3,9 @@
  * ask, and the service method behind it. The client's methods, the server's dispatch, the checks on both sides and
  * docs/protocol.md are made from these rows. The messages that carry them are in messages.ts.
  */
+import { activity, cancelResult } from "./activity-values.ts";
 import type { BuildEvent } from "./events.ts";
+import { onDisconnectKinds } from "./requests.ts";
 import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import { reloadResult, settingValue } from "./setting-values.ts";
@@ -36,6 +38,8 @@ export interface RequestContext extends Cancellable {
   /** Empty unless the row has an upload. */
   readonly upload: ByteStream;
   readonly onEvent: (event: BuildEvent) => void;
+  /** Resolves when the client has taken it; nothing is left out. */
+  readonly onPacedEvent: (event: BuildEvent) => Promise<void>;
 }
 
 export interface Method<Params, Result> {
@@ -58,6 +62,21 @@ export interface Method<Params, Result> {
   /** A download gives its bytes; its result is sent after them. */
   readonly invoke: (service: Service, params: Params, context: RequestContext) => Promise<Result> | ByteStream;
 }
+
+/** What is asked of builds, whether somebody waits for them or not; it is also what is kept of a detached request. */
+const askedOfBuild = {
+  targets: list(derivedPath),
+  mode: oneOf("normal", "check"),
+  rounds: absentOr(count),
+  vary: absentOr(list(oneOf(...variationNames))),
+  keepGoing: boolean,
+  cores: count,
+  timeoutMs: count,
+  silenceMs: count,
+  limits: absentOr(buildLimits),
+  requireLimits: absentOr(boolean),
+  seccompLog: absentOr(boolean),
+};
 
 export const methods = {
   status: method({
@@ -157,23 +176,42 @@ export const methods = {
   build: method({
     does: "Makes the targets valid. One result for each target, in their order; a failed build is a result, not an error. What goes on meanwhile is told only to who asks for `events`.",
     params: object({
-      targets: list(derivedPath),
-      mode: oneOf("normal", "check"),
-      rounds: absentOr(count),
-      vary: absentOr(list(oneOf(...variationNames))),
-      keepGoing: boolean,
-      cores: count,
-      timeoutMs: count,
-      silenceMs: count,
-      limits: absentOr(buildLimits),
-      requireLimits: absentOr(boolean),
-      seccompLog: absentOr(boolean),
+      ...askedOfBuild,
+      onDisconnect: absentOr(oneOf(...onDisconnectKinds)),
       events: boolean,
     }),
     result: list(buildResult),
     events: true,
     invoke: (service, { targets, events, ...options }, context) =>
       service.build(targets, { ...withSignal(options, context), ...(events ? { onEvent: context.onEvent } : {}) }),
+  }),
+  submit: method({
+    does: "A build that needs no client: the answer comes at once and is the request's id. It is kept, also when the daemon ends.",
+    params: object(askedOfBuild),
+    result: text(),
+    invoke: (service, { targets, ...options }, context) => service.submit(targets, withSignal(options, context)),
+  }),
+  attach: method({
+    does: "A request that needs no client, from its beginning: its events, for who asks for them, with all of each log however long, then its results. Cancelling this only ends the watching.",
+    params: object({ requestId: text(), events: boolean }),
+    result: list(buildResult),
+    events: true,
+    untrustedMayNot: "attach to another user's request (`REQUEST_NOT_YOURS`)",
+    invoke: (service, { requestId, events }, context) =>
+      service.attach(requestId, withSignal(events ? { onEvent: context.onPacedEvent } : {}, context)),
+  }),
+  queryActivity: method({
+    does: "Who asked for what, what runs, and what waits for what.",
+    params: object({}),
+    result: activity,
+    invoke: (service, _, context) => service.queryActivity(context),
+  }),
+  cancel: method({
+    does: "Ends a request, or the running build of a record for all requests that the client may speak for: its user's, or all if it is trusted. What others want runs on.",
+    params: object({ id: text() }),
+    result: cancelResult,
+    untrustedMayNot: "end what other users want (`REQUEST_NOT_YOURS`)",
+    invoke: (service, { id }, context) => service.cancel(id, context),
   }),
   queryBuildRecords: method({
     does: "Records of builds by id, derivation, output path or name, newest first.",

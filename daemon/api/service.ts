@@ -10,8 +10,10 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type { Activity } from "./activity.ts";
 import type { BuildLimits } from "./build-limits.ts";
 import type { BuildEvent } from "./events.ts";
+import type { CancelResult, OnDisconnect } from "./requests.ts";
 import type { ReloadResult, SettingValue } from "./setting-values.ts";
 import type { VariationName } from "./variations.ts";
 
@@ -46,7 +48,8 @@ export type AddMethod =
   | { readonly kind: "source"; readonly references: readonly StorePath[] }
   | { readonly kind: "fixed"; readonly address: ContentAddress; readonly references: readonly StorePath[] };
 
-export interface BuildOptions extends Cancellable {
+/** What a request says of its builds. */
+export interface BuildSettingsAsked {
   /** "check" builds valid outputs again in another jail and compares. */
   readonly mode: "normal" | "check";
   /** Of a check: how many builds are compared, with the one whose outputs are in the store; 2 if absent. */
@@ -65,7 +68,17 @@ export interface BuildOptions extends Cancellable {
   readonly requireLimits?: boolean;
   /** Count the system calls that jails refuse. */
   readonly seccompLog?: boolean;
+}
+
+export interface BuildOptions extends BuildSettingsAsked, Cancellable {
+  /** "cancel" by default. The client went away when the signal's reason has the code CLIENT_GONE; else it cancelled. */
+  readonly onDisconnect?: OnDisconnect;
   readonly onEvent?: (event: BuildEvent) => void;
+}
+
+export interface AttachOptions extends Cancellable {
+  /** In this process the next event waits for what it returns; a client's events come as they come. */
+  readonly onEvent?: (event: BuildEvent) => void | Promise<void>;
 }
 
 export interface GcOptions extends Cancellable {
@@ -148,6 +161,20 @@ export interface Service extends AsyncDisposable {
   // Building
   /** Makes the targets valid. One result per target derivation (opaque targets give one too), in the targets' order. */
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]>;
+  /** A build that needs no client: answers at once with the request's id, and survives this caller and the daemon. */
+  submit(targets: readonly DerivedPath[], options: BuildSettingsAsked & Cancellable): Promise<string>;
+  /**
+   * The request from its beginning: all events, each log whole, then its results; also for some time after its end. The
+   * signal only ends the watching. Throws REQUEST_UNKNOWN, REQUEST_NOT_YOURS, REQUEST_NOT_DETACHED, REQUEST_SUSPENDED.
+   */
+  attach(requestId: string, options?: AttachOptions): Promise<readonly BuildResult[]>;
+  /** Who asked for what, what runs, and what waits for what. */
+  queryActivity(options?: Cancellable): Promise<Activity>;
+  /**
+   * Ends a request, or the running build of a record for all requests that the caller may speak for. What others want
+   * runs on. Throws REQUEST_UNKNOWN, REQUEST_NOT_YOURS.
+   */
+  cancel(id: string, options?: Cancellable): Promise<CancelResult>;
   /** By id, derivation, output path or name; newest first. */
   queryBuildRecords(
     query: { readonly text?: string; readonly limit: number },

@@ -197,6 +197,7 @@ export const buildEvent: Schema<BuildEvent> = byKind(
     kind: oneOf("plan"),
     toBuild: list(object({ drvPath: storePath, name: text() })),
     alreadyValid: count,
+    requestId: absentOr(text()),
   }),
   object({ kind: oneOf("build-started"), drvPath: storePath, name: text(), recordId: text() }),
   object({ kind: oneOf("build-log"), drvPath: storePath, name: text(), bytes: byteString }),

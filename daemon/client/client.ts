@@ -5,9 +5,14 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import type { StoreDirectory, StorePath } from "../../derivations/store-path.ts";
+import type { Activity } from "../api/activity.ts";
+import type { Params } from "../api/msgpack-messages.ts";
+import type { CancelResult } from "../api/requests.ts";
 import type {
   AddMethod,
+  AttachOptions,
   BuildOptions,
+  BuildSettingsAsked,
   ByteStream,
   Cancellable,
   GcOptions,
@@ -116,18 +121,30 @@ export class Client implements Service {
   }
 
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
-    const { signal, onEvent, mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog } =
-      options;
-    const events = onEvent !== undefined;
+    const { signal, onEvent, onDisconnect } = options;
     const params = {
-      ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs, events },
-      ...(limits === undefined ? {} : { limits }),
-      ...(requireLimits === undefined ? {} : { requireLimits }),
-      ...(seccompLog && { seccompLog }),
-      ...(options.rounds !== undefined && { rounds: options.rounds }),
-      ...(options.vary !== undefined && { vary: options.vary }),
+      ...askedOfBuild(targets, options),
+      ...(onDisconnect && { onDisconnect }),
+      events: onEvent !== undefined,
     };
     return this.#connection.request("build", params, { signal, onEvent });
+  }
+
+  submit(targets: readonly DerivedPath[], options: BuildSettingsAsked & Cancellable): Promise<string> {
+    return this.#connection.request("submit", askedOfBuild(targets, options), { signal: options.signal });
+  }
+
+  attach(requestId: string, options: AttachOptions = {}): Promise<readonly BuildResult[]> {
+    const { signal, onEvent } = options;
+    return this.#connection.request("attach", { requestId, events: onEvent !== undefined }, { signal, onEvent });
+  }
+
+  queryActivity(options?: Cancellable): Promise<Activity> {
+    return this.#connection.request("queryActivity", {}, options);
+  }
+
+  cancel(id: string, options?: Cancellable): Promise<CancelResult> {
+    return this.#connection.request("cancel", { id }, options);
   }
 
   queryBuildRecords(
@@ -182,4 +199,16 @@ export class Client implements Service {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connection.close();
   }
+}
+
+function askedOfBuild(targets: readonly DerivedPath[], options: BuildSettingsAsked): Params<"submit"> {
+  const { mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog, rounds, vary } = options;
+  return {
+    ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs },
+    ...(limits === undefined ? {} : { limits }),
+    ...(requireLimits === undefined ? {} : { requireLimits }),
+    ...(seccompLog && { seccompLog }),
+    ...(rounds !== undefined && { rounds }),
+    ...(vary !== undefined && { vary }),
+  };
 }

@@ -24,6 +24,11 @@ export class GoalEvents {
     this.#readLog = readLog;
   }
 
+  /** Of the build, once it has started. */
+  get recordId(): string | undefined {
+    return this.#started?.recordId;
+  }
+
   emit(event: BuildEvent): void {
     if (event.kind === "build-started") {
       this.#started = event;

@@ -127,11 +127,23 @@ export class GoalGraph<Key, Request> {
     return ends;
   }
 
-  /** Lets a request want nothing any more. */
-  withdraw(request: Request): Dropped<Key> {
+  /** A goal of a request, and all that the request wants and that needs it. */
+  withNeeding(request: Request, key: Key): Key[] {
+    const wants = this.wantedBy(request);
+    const found = new Set([key]);
+    for (const next of found)
+      for (const dependent of this.#goals.get(next)?.neededBy ?? [])
+        if (wants.has(dependent.key) && this.#goals.get(dependent.key) === dependent) found.add(dependent.key);
+    return [...found];
+  }
+
+  /** Lets a request want nothing any more, or nothing of `some`: with a goal all that needs it must be named, too. */
+  withdraw(request: Request, some?: Iterable<Key>): Dropped<Key> {
     const waiting: Key[] = [];
     const running: Key[] = [];
-    for (const key of this.#wants.get(request) ?? []) {
+    const wants = this.#wants.get(request);
+    for (const key of some ?? wants ?? []) {
+      if (some !== undefined) wants?.delete(key);
       const goal = this.#goals.get(key);
       if (goal === undefined || !goal.wantedBy.delete(request) || goal.wantedBy.size > 0) continue;
       this.#remove(goal);
@@ -142,7 +154,7 @@ export class GoalGraph<Key, Request> {
         waiting.push(key);
       }
     }
-    this.#wants.delete(request);
+    if (some === undefined || wants?.size === 0) this.#wants.delete(request);
     return { waiting, running };
   }
 

@@ -2,24 +2,48 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
 import type { BuildEvent } from "../api/events.ts";
+import { makeRequestId, type Wanter } from "../api/requests.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
+import type { CheckOptions } from "../build/check-rounds.ts";
 import type { BuildGoal, GoalKey } from "./plan.ts";
+
+type AskedFor = BuildOptions & { readonly caller?: Caller; readonly id?: string };
 
 export class Request {
   /** Under which its inputs and outputs are held while it lasts. */
   readonly leaseOwner: string;
-  readonly options: BuildOptions & { readonly caller?: Caller };
+  readonly options: AskedFor;
+  readonly startedAtMs = Date.now();
   readonly tell: (event: BuildEvent) => void;
   readonly #goals = new Map<GoalKey, BuildGoal>();
   readonly #results = new Map<GoalKey, BuildResult>();
   readonly #before: Promise<void>[] = [];
+  #id: string | undefined;
   #onSettled: (() => void) | undefined;
   #listenerFailure: { readonly error: unknown } | undefined;
 
-  constructor(leaseOwner: string, options: BuildOptions & { readonly caller?: Caller }) {
+  constructor(leaseOwner: string, options: AskedFor) {
     this.leaseOwner = leaseOwner;
     this.options = options;
     this.tell = (event) => this.#tell(event);
+  }
+
+  /** Made when it is first asked for: of most requests nobody asks. */
+  get id(): string {
+    this.#id ??= this.options.id ?? makeRequestId();
+    return this.#id;
+  }
+
+  /** What others may know of who asked. */
+  get asker(): Wanter {
+    const { uid, pid = 0 } = this.options.caller ?? {};
+    return { id: this.id, ...(uid !== undefined && { uid }), ...(pid > 0 && { pid }) };
+  }
+
+  /** How its checks go about it; undefined if it asks for none. */
+  get check(): CheckOptions | undefined {
+    const { mode, rounds = 2, vary = [] } = this.options;
+    return mode === "check" ? { rounds, vary } : undefined;
   }
 
   get keepGoing(): boolean {
@@ -28,6 +52,13 @@ export class Request {
 
   get signal(): AbortSignal | undefined {
     return this.options.signal;
+  }
+
+  /** How many builds it takes, how many of them have ended, and how many of those failed. */
+  get counts(): { readonly total: number; readonly done: number; readonly failed: number } {
+    let failed = 0;
+    for (const { error } of this.#results.values()) if (error !== undefined) failed += 1;
+    return { total: this.#goals.size, done: this.#results.size, failed };
   }
 
   /** A goal whose result this request waits for; `caughtUp` resolves when the request was told of all before it came. */

@@ -6,16 +6,20 @@ import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { Store } from "../../store/store.ts";
+import type { Activity } from "../api/activity.ts";
+import type { Wanter } from "../api/requests.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
 import { type BuildDerivationOptions, type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
-import { type CheckOptions, checkDerivation } from "../build/check-rounds.ts";
+import { checkDerivation } from "../build/check-rounds.ts";
 import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { StopController } from "../build/stop-controller.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
+import type { PendingBuild } from "./pending-build.ts";
 import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";
 import { Request } from "./request.ts";
+import { cancelled, dependencyFailed } from "./unbuilt.ts";
 
 export interface SchedulerOptions {
   readonly store: Store;
@@ -26,12 +30,16 @@ export interface SchedulerOptions {
   readonly cores: number;
   readonly system: string;
   readonly settings?: Partial<Omit<BuildSettings, "system">>;
+  /** A request gave up builds that these others want, too: called with their ids. */
+  readonly onSharedGivenUp?: (sharers: readonly string[]) => void;
 }
 
 export interface RequestOptions extends BuildOptions {
   readonly caller?: Caller;
   /** Who holds the targets' outputs after the request, such as a connection. */
   readonly owner: string;
+  /** By which others can name the request; made when somebody asks for it where it is not given. */
+  readonly id?: string;
 }
 
 /** A goal that runs, or will: there is one for each goal of the graph. */
@@ -40,6 +48,8 @@ interface Run {
   readonly first: Request;
   readonly events: GoalEvents;
   readonly abort: StopController;
+  /** When it was asked for or, if it runs, started. */
+  sinceMs: number;
   /** It needs no jail any more: only what came out is looked at and committed. */
   isSettling?: boolean;
   /** Resolves when the run is over and all have been told. */
@@ -50,6 +60,7 @@ export class Scheduler {
   #context: BuildContext;
   readonly #maxJobs: number;
   #cores: number;
+  readonly #onSharedGivenUp: SchedulerOptions["onSharedGivenUp"];
   readonly #graph = new GoalGraph<GoalKey, Request>();
   /** Of the goals in the graph; a goal that is being cancelled has left it already. */
   readonly #runs = new Map<GoalKey, Run>();
@@ -70,6 +81,7 @@ export class Scheduler {
     };
     this.#maxJobs = options.maxJobs;
     this.#cores = options.cores;
+    this.#onSharedGivenUp = options.onSharedGivenUp;
   }
 
   /** What holds for builds that start from now on. */
@@ -127,6 +139,55 @@ export class Scheduler {
     await this.#whenIdle();
   }
 
+  /** Who asked for what, what runs, and what waits. */
+  activity(): Activity {
+    const requests = Array.from(this.#requests, (request) => ({
+      ...request.asker,
+      ...request.counts,
+      startedAtMs: request.startedAtMs,
+      ...{ priority: 0, detached: false, clients: 1 },
+    }));
+    const builds = Array.from(this.#runs, ([key, run]): Activity["builds"][number] => {
+      const { drvPath, name, recordId, isRunning, wantedBy } = this.#describePending(key);
+      const state = run.isSettling ? "settling" : isRunning ? "running" : "waiting";
+      const { sinceMs } = run;
+      return { drvPath, name, state, sinceMs, requests: wantedBy.map(({ id }) => id), ...(recordId && { recordId }) };
+    });
+    return { requests, builds };
+  }
+
+  /** Who asks, and what the request of this id still waits for; undefined if there is no such request. */
+  pendingOf(requestId: string): { readonly asker: Wanter; readonly builds: readonly PendingBuild[] } | undefined {
+    const request = this.#findRequest(requestId);
+    if (request === undefined) return undefined;
+    const builds = Array.from(this.#graph.wantedBy(request), (key) => this.#describePending(key));
+    return { asker: request.asker, builds };
+  }
+
+  /** The running build of this record. */
+  findBuild(recordId: string): PendingBuild | undefined {
+    for (const [key, { events }] of this.#runs) if (events.recordId === recordId) return this.#describePending(key);
+    return undefined;
+  }
+
+  /** Gives up what a request still wants, and settles it as cancelled. False if there is no such request. */
+  stopRequest(requestId: string): boolean {
+    const request = this.#findRequest(requestId);
+    if (request !== undefined) this.#stop(request);
+    return request !== undefined;
+  }
+
+  /**
+   * Gives up one build for these requests, as if it had failed for them: with it goes what needs it, and all else of a
+   * request that does not keep going.
+   */
+  stopBuild({ key }: PendingBuild, requestIds: ReadonlySet<string>): void {
+    for (const request of [...this.#graph.requestsOf(key)]) {
+      if (!requestIds.has(request.id)) continue;
+      this.#stop(request, request.keepGoing ? this.#graph.withNeeding(request, key) : undefined);
+    }
+  }
+
   async #runRequest(request: Request, plan: Plan): Promise<void> {
     const onAbort = () => this.#stop(request);
     request.signal?.addEventListener("abort", onAbort, { once: true });
@@ -147,7 +208,7 @@ export class Scheduler {
     let run = this.#runs.get(goal.key);
     if (run === undefined) {
       const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId);
-      run = { goal, first: request, events: new GoalEvents(readLog), abort: new StopController() };
+      run = { goal, first: request, events: new GoalEvents(readLog), abort: new StopController(), sinceMs: Date.now() };
       this.#runs.set(goal.key, run);
     }
     request.expect(goal, run.events.join(request.tell));
@@ -160,6 +221,7 @@ export class Scheduler {
       if (key === undefined) return;
       const run = this.#runs.get(key);
       if (run === undefined) throw new Error(`the goal ${key} is ready, but nothing is known of it`);
+      run.sinceMs = Date.now();
       this.#running.add(run);
       run.ended = this.#run(run);
     }
@@ -235,10 +297,11 @@ export class Scheduler {
     }
   }
 
-  /** Gives up what a request still wants: what nobody else wants is not started, or is cancelled. */
-  #stop(request: Request): void {
-    const pending = [...this.#graph.wantedBy(request)];
-    const dropped = this.#graph.withdraw(request);
+  /** Gives up what a request still wants, or some of it: what nobody else wants is not started, or is cancelled. */
+  #stop(request: Request, some?: readonly GoalKey[]): void {
+    const pending = some ?? [...this.#graph.wantedBy(request)];
+    const sharers = this.#onSharedGivenUp === undefined ? [] : this.#sharersOf(request, pending);
+    const dropped = this.#graph.withdraw(request, some);
     for (const key of pending) this.#runs.get(key)?.events.leave(request.tell);
     for (const key of dropped.waiting) this.#runs.delete(key);
     for (const key of dropped.running) {
@@ -250,6 +313,35 @@ export class Scheduler {
     }
     for (const key of pending) this.#settle(request, key, cancelled(this.#context, request.goalOf(key)));
     this.#pump();
+    if (sharers.length > 0) this.#onSharedGivenUp?.(sharers);
+  }
+
+  #sharersOf(request: Request, keys: readonly GoalKey[]): string[] {
+    const sharers = new Set<string>();
+    for (const key of keys)
+      for (const other of this.#graph.requestsOf(key)) if (other !== request) sharers.add(other.id);
+    return [...sharers];
+  }
+
+  #findRequest(id: string): Request | undefined {
+    for (const request of this.#requests) if (request.id === id) return request;
+    return undefined;
+  }
+
+  #describePending(key: GoalKey): PendingBuild {
+    const run = this.#runs.get(key);
+    if (run === undefined) throw new Error(`the goal ${key} is wanted, but nothing is known of it`);
+    const { drvPath, derivation } = run.goal;
+    const { recordId } = run.events;
+    const wantedBy = Array.from(this.#graph.requestsOf(key), ({ asker }) => asker);
+    return {
+      key,
+      drvPath,
+      name: derivation.name,
+      ...(recordId && { recordId }),
+      isRunning: this.#running.has(run),
+      wantedBy,
+    };
   }
 
   /** Settles a goal that did not run for this request, and tells it so. */
@@ -262,32 +354,6 @@ export class Scheduler {
   async #whenIdle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(Array.from(this.#running, (run) => run.ended));
   }
-}
-
-function checkOf({ mode, rounds = 2, vary = [] }: BuildOptions): CheckOptions | undefined {
-  return mode === "check" ? { rounds, vary } : undefined;
-}
-
-function dependencyFailed(
-  { store }: BuildContext,
-  goal: BuildGoal,
-  cause: BuildGoal,
-  result: BuildResult,
-): BuildResult {
-  const error = new BuildError("BUILD_DEPENDENCY_FAILED", {
-    drvPath: printStorePath(store.directory, goal.drvPath),
-    name: goal.derivation.name,
-    cause: printStorePath(store.directory, cause.drvPath),
-    causeName: cause.derivation.name,
-    causeCode: result.error?.code ?? "BUILD_CANCELLED",
-  });
-  return { drvPath: goal.drvPath, status: "dependency-failed", outputs: {}, error: error.toData() };
-}
-
-function cancelled({ store }: BuildContext, goal: BuildGoal): BuildResult {
-  const about = { drvPath: printStorePath(store.directory, goal.drvPath), name: goal.derivation.name };
-  const error = new BuildError("BUILD_CANCELLED", about).toData();
-  return { drvPath: goal.drvPath, status: "cancelled", outputs: {}, error };
 }
 
 /** Lets everything else that waits have its turn. */

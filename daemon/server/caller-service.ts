@@ -11,11 +11,15 @@ import { collectGarbage } from "../../store/gc.ts";
 import { addIndirectRoot, addPermanentRoot, listRoots } from "../../store/gc-roots.ts";
 import { readFile, readListing, readNar } from "../../store/read.ts";
 import type { Store } from "../../store/store.ts";
+import type { Activity } from "../api/activity.ts";
 import { thisProgram } from "../api/build-id.ts";
 import type { BuildEvent } from "../api/events.ts";
+import type { CancelResult } from "../api/requests.ts";
 import type {
   AddMethod,
+  AttachOptions,
   BuildOptions,
+  BuildSettingsAsked,
   ByteStream,
   Caller,
   Cancellable,
@@ -31,6 +35,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import { ServerError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { PathInfoCache } from "./path-info-cache.ts";
+import type { RequestRegistry } from "./request-registry.ts";
 
 export interface RunningBuild {
   readonly recordId: string;
@@ -43,6 +48,7 @@ export interface RunningBuild {
 export interface ServiceCore {
   readonly store: Store;
   readonly scheduler: Scheduler;
+  readonly requests: RequestRegistry;
   readonly pathInfos: PathInfoCache;
   readonly log: Logger;
   readonly system: string;
@@ -168,11 +174,36 @@ export class CallerService implements Service {
   }
 
   build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
+    const { onDisconnect = "cancel" } = options;
+    if (onDisconnect !== "cancel")
+      return this.#core.requests.build(targets, { ...options, onDisconnect }, this.#caller, this.#owner);
     const onEvent = (event: BuildEvent) => {
       this.#core.noteEvent(event);
       options.onEvent?.(event);
     };
     return this.#core.scheduler.build(targets, { ...options, onEvent, caller: this.#caller, owner: this.#owner });
+  }
+
+  submit(targets: readonly DerivedPath[], options: BuildSettingsAsked & Cancellable): Promise<string> {
+    return this.#core.requests.submit(targets, options, this.#caller);
+  }
+
+  async attach(requestId: string, options: AttachOptions = {}): Promise<readonly BuildResult[]> {
+    const results = await this.#core.requests.attach(requestId, options, this.#caller);
+    for (const { outputs } of results) this.#store.leases.take(this.#owner, Object.values(outputs));
+    return results;
+  }
+
+  async queryActivity(): Promise<Activity> {
+    const { requests, scheduler } = this.#core;
+    return requests.describe(scheduler.activity());
+  }
+
+  async cancel(id: string): Promise<CancelResult> {
+    const { uid, pid } = this.#caller;
+    const result = this.#core.requests.cancel(id, this.#caller);
+    this.#core.log.info({ uid, pid, cancelled: id }, "a client cancelled a request or build");
+    return result;
   }
 
   async queryBuildRecords(query: { readonly text?: string; readonly limit: number }): Promise<readonly BuildRecord[]> {
@@ -189,10 +220,12 @@ export class CallerService implements Service {
 
   async addIndirectRoot(link: string, path: StorePath): Promise<void> {
     await addIndirectRoot(this.#store, link, path);
+    this.#core.requests.noteRoot(path, this.#caller);
   }
 
   async addPermanentRoot(name: string, path: StorePath): Promise<void> {
     await addPermanentRoot(this.#store, name, path);
+    this.#core.requests.noteRoot(path, this.#caller);
   }
 
   async removeRoot(from: string): Promise<void> {

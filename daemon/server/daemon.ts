@@ -173,7 +173,7 @@ export class Daemon {
     clearTimeout(this.#idleTimer);
     if (idleExitMs === 0 || this.#isStopping || this.#sessions.size > 0) return;
     this.#idleTimer = setTimeout(() => {
-      if (this.#sessions.size > 0 || service.runningBuilds > 0) return this.#watchIdle();
+      if (this.#sessions.size > 0 || service.runningBuilds > 0 || service.keptRequests > 0) return this.#watchIdle();
       log.info("nobody is connected any more");
       this.stop(0);
     }, idleExitMs);

@@ -27,6 +27,32 @@ export const serverErrors = {
     (d: { socket: string; reason: string }) => `the socket ${d.socket} cannot be made: ${d.reason}`,
     "Check that its directory exists and can be written, or give another one with --socket",
   ),
+  REQUEST_UNKNOWN: row(
+    (d: { id: string }) => `there is no request and no running build ${JSON.stringify(d.id)}`,
+    "`cloister ps` lists what runs and waits; one that was detached is kept for a day after its end",
+  ),
+  REQUEST_NOT_YOURS: row(
+    (d: { id: string; uid: number; owner: number }) =>
+      `${d.id} was asked for by the user with id ${d.owner}; the user with id ${d.uid} may only see it in \`cloister ps\``,
+    "Ask that user or a trusted one to do it",
+  ),
+  REQUEST_NOT_DETACHED: row(
+    (d: { id: string }) => `the request ${d.id} belongs to its client alone, and cannot be attached to`,
+    "Follow one of its builds with `cloister log --follow`; what was started with `--detach` or `--on-disconnect keep` can be attached to",
+  ),
+  REQUEST_SUSPENDED: row(
+    (d: { id: string }) => `the daemon is ending; the request ${d.id} is kept, and goes on with the next one`,
+    (d) => `\`cloister attach ${d.id}\` starts a daemon where none runs, and shows it from its beginning`,
+  ),
+  REQUEST_UNREADABLE: row(
+    (d: { id: string }) => `what is kept of the request ${d.id} cannot be read: another version of cloister wrote it`,
+    "Ask for the build again: what it had built is kept",
+  ),
+  REQUESTS_TOO_MANY: row(
+    (d: { uid: number; limit: number }) =>
+      `the user with id ${d.uid} has ${d.limit} requests without a client already, and no more may be kept`,
+    "Wait until one has ended, or end one with `cloister cancel`",
+  ),
   BUILD_RECORD_NOT_FOUND: row(
     (d: { recordId: string }) => `there is no record of a build ${JSON.stringify(d.recordId)}`,
     "`cloister log NAME` finds the builds of a name; records end with the paths they are about",

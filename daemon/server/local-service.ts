@@ -16,8 +16,10 @@ import { defaultStoreDirectory } from "../api/socket-place.ts";
 import type { BuildSettings } from "../build/context.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { CallerService, type RunningBuild, type ServiceCore } from "./caller-service.ts";
+import type { Retention } from "./ended-requests.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
 import { PathInfoCache } from "./path-info-cache.ts";
+import { RequestRegistry } from "./request-registry.ts";
 
 export interface LocalOptions {
   /** Physical directory below which store and state lie. */
@@ -38,6 +40,8 @@ export interface LocalOptions {
   readonly settings?: Partial<Omit<BuildSettings, "system">>;
   /** Where control groups may be made: "auto" (by default), "none", or a group's path as in /proc/self/cgroup. */
   readonly controlGroupRoot?: string;
+  /** Of requests that needed no client and have ended; by default a day, and 100 of each user's. */
+  readonly retention?: Partial<Retention>;
   /** By default nothing is logged. */
   readonly log?: Logger;
 }
@@ -48,6 +52,8 @@ export interface LocalService extends AsyncDisposable {
   readonly realStoreDirectory: string;
   readonly strength: Status["strength"];
   readonly runningBuilds: number;
+  /** Requests that go on without a client. */
+  readonly keptRequests: number;
   /** Resolves when the launcher is gone: nothing can be built or written any more. */
   readonly launcherEnded: Promise<void>;
   /** The service as this caller has it. Disposing it gives back what `leaseOwner` holds, and nothing else. */
@@ -131,6 +137,7 @@ class Local implements LocalService, ServiceCore {
   readonly store: Store;
   readonly launcher: Launcher;
   readonly scheduler: Scheduler;
+  readonly requests: RequestRegistry;
   readonly pathInfos: PathInfoCache;
   readonly system = systemOfThisMachine();
   readonly startedAtMs = Date.now();
@@ -162,7 +169,13 @@ class Local implements LocalService, ServiceCore {
       cores,
       system: this.system,
       settings: { ...settings, network },
+      onSharedGivenUp: (sharers) => this.requests.onSharedGivenUp(sharers),
     });
+    const { scheduler, log } = this;
+    const noteEvent = (event: BuildEvent) => this.noteEvent(event);
+    const { retention = {} } = options;
+    this.requests = new RequestRegistry({ store, scheduler, log, noteEvent, retention });
+    this.requests.takeUp();
   }
 
   get storeDirectory(): StoreDirectory {
@@ -179,6 +192,10 @@ class Local implements LocalService, ServiceCore {
 
   get runningBuilds(): number {
     return this.scheduler.running;
+  }
+
+  get keptRequests(): number {
+    return this.requests.keptRequests;
   }
 
   get launcherEnded(): Promise<void> {
@@ -224,8 +241,10 @@ class Local implements LocalService, ServiceCore {
     return this.#options.settingsOfDaemon?.reload() ?? { applied: [], needRestart: [] };
   }
 
-  drain(drainMs: number): Promise<void> {
-    return this.scheduler.drain(drainMs);
+  async drain(drainMs: number): Promise<void> {
+    this.requests.stop();
+    await this.scheduler.drain(drainMs);
+    await this.requests.settle();
   }
 
   shutdown(drainMs: number): void {

@@ -235,7 +235,7 @@ export class MsgpackSession {
   #onClose(): void {
     this.#isClosed = true;
     clearTimeout(this.#helloTimer);
-    for (const request of this.#requests.values()) request.cancel();
+    for (const request of this.#requests.values()) request.cancel("CLIENT_GONE");
     this.#endIfOver();
   }
 
@@ -252,6 +252,8 @@ export class MsgpackSession {
 /** What a client may still ask while the daemon is ending: how it goes, and for the logs of what is running. */
 const allowedWhileStopping: ReadonlySet<MethodName> = new Set<MethodName>([
   "status",
+  "queryActivity",
+  "cancel",
   "shutdown",
   "readLog",
   "queryBuildRecords",

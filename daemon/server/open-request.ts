@@ -24,6 +24,7 @@ export class OpenRequest implements RequestContext {
   #window: Window | undefined;
   /** Of the log of each derivation. */
   readonly #skippedBytes = new Map<StorePath, number>();
+  #reason: CloisterError | undefined;
   isCancelled = false;
 
   constructor(id: number, method: MethodName, channel: MessageChannel) {
@@ -34,7 +35,7 @@ export class OpenRequest implements RequestContext {
 
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
-    if (this.isCancelled) this.#abort.abort(this.#cancelledError());
+    if (this.isCancelled) this.#abort.abort(this.#reason);
     return this.#abort.signal;
   }
 
@@ -57,6 +58,12 @@ export class OpenRequest implements RequestContext {
     this.#sendEvent(event);
   };
 
+  /** For what is read from files: it goes as the client takes it, and nothing is left out. */
+  readonly onPacedEvent = async (event: BuildEvent): Promise<void> => {
+    this.#sendEvent(event);
+    await this.#channel.drained();
+  };
+
   takeChunk(bytes: Uint8Array): void {
     if (!methods[this.method].upload)
       throw new ProtocolError("PROTOCOL_MESSAGE_INVALID", { reason: `${this.method} has no upload` });
@@ -67,11 +74,13 @@ export class OpenRequest implements RequestContext {
     this.#incoming.end();
   }
 
-  cancel(): void {
+  /** The client wants no answer any more, or is gone. */
+  cancel(why: "REQUEST_CANCELLED" | "CLIENT_GONE" = "REQUEST_CANCELLED"): void {
     if (this.isCancelled) return;
     this.isCancelled = true;
-    this.#abort?.abort(this.#cancelledError());
-    this.#incoming.end(this.#cancelledError());
+    this.#reason = new ProtocolError(why, { method: this.method });
+    this.#abort?.abort(this.#reason);
+    this.#incoming.end(this.#reason);
     this.window.close();
   }
 
@@ -95,9 +104,5 @@ export class OpenRequest implements RequestContext {
 
   #sendEvent(event: BuildEvent): void {
     this.#channel.sendUnhurried({ kind: "event", id: this.id, event: codecOf(buildEvent).encode(event) });
-  }
-
-  #cancelledError(): CloisterError {
-    return new ProtocolError("REQUEST_CANCELLED", { method: this.method });
   }
 }

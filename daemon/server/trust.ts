@@ -69,7 +69,12 @@ export function authorise(method: MethodName, caller: Caller): void {
 }
 
 /** Codes of what a caller was refused for who it is: the audit log has each. */
-const refusals: ReadonlySet<string> = new Set(["CALLER_NOT_ALLOWED", "OPERATION_NOT_ALLOWED", "STORE_PATH_UNPROVEN"]);
+const refusals: ReadonlySet<string> = new Set([
+  "CALLER_NOT_ALLOWED",
+  "OPERATION_NOT_ALLOWED",
+  "STORE_PATH_UNPROVEN",
+  "REQUEST_NOT_YOURS",
+]);
 
 export function isRefusal(error: unknown): error is CloisterError {
   return error instanceof CloisterError && refusals.has(error.code);

@@ -7,7 +7,7 @@ import { Client } from "../../daemon/client/client.ts";
 import { openConnection } from "../../daemon/client/connection.ts";
 import { LastingConnection } from "../../daemon/client/lasting-connection.ts";
 import { Daemon, type DaemonOptions } from "../../daemon/server/daemon.ts";
-import { type LocalService, openLocalService } from "../../daemon/server/local-service.ts";
+import { type LocalService, type LocalServiceOptions, openLocalService } from "../../daemon/server/local-service.ts";
 import { openLogger } from "../../daemon/server/logger.ts";
 import { makeTrustPolicy } from "../../daemon/server/trust.ts";
 import { makeRemovable } from "./temporary-store.ts";
@@ -17,6 +17,10 @@ const nobody = { uids: [], gids: [] };
 export interface TestDaemonOptions extends Partial<DaemonOptions> {
   /** As whom the service sees every connection, in place of what the kernel says. */
   readonly caller?: Caller;
+  /** The directory of an earlier one, whose store is opened again; by default a new one. */
+  readonly root?: string;
+  readonly maxJobs?: number;
+  readonly retention?: LocalServiceOptions["retention"];
 }
 
 export class TestDaemon implements AsyncDisposable {
@@ -42,9 +46,9 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-    const root = mkdtempSync(join(tmpdir(), "cloister-daemon-"));
+    const { root = mkdtempSync(join(tmpdir(), "cloister-daemon-")), maxJobs = 2, retention = {} } = options;
     const service = await openLocalService({
-      ...{ root, maxJobs: 2 },
+      ...{ root, maxJobs, retention },
       countConnections: () => test.daemon.connections,
       onShutdown: (drainMs) => test.daemon.stop(drainMs),
     });
@@ -55,6 +59,13 @@ export class TestDaemon implements AsyncDisposable {
 
   async connect(): Promise<Client> {
     return new Client(new LastingConnection(await openConnection(this.socket)));
+  }
+
+  /** Ends it in order, and starts the next one over the same store. */
+  async restart(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+    this.daemon.stop(0);
+    await this.daemon.stopped;
+    return TestDaemon.start({ ...options, root: this.root });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
