@@ -112,7 +112,7 @@ export class Scheduler {
     const request = new Request(`${options.owner}/build-${this.#requestCount}`, options);
     const hold = (paths: readonly StorePath[]) => void store.leases.take(request.leaseOwner, paths);
     try {
-      const plan = await makePlan(this.#context, targets, { check: checkOf(options), hold, pause });
+      const plan = await makePlan(this.#context, targets, { check: request.check, hold, pause });
       options.signal?.throwIfAborted();
       if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
       request.tell({
