@@ -55,6 +55,11 @@ export function peerCredentials(socketFd: number): PeerIdentity {
   return call(() => loadBinding().peerCredentials(socketFd));
 }
 
+/** Sends one datagram to a Unix socket; a name that begins with a zero byte is an abstract one. Throws POSIX_CALL_FAILED. */
+export function sendDatagram(socketName: Uint8Array, message: Uint8Array): void {
+  call(() => loadBinding().sendDatagram(socketName, message));
+}
+
 /**
  * Waits until all of the directory's file system is on disk (syncfs), off the main thread. Hold the directory open from
  * before the writes on: a descriptor opened later misses their errors. Throws POSIX_CALL_FAILED.

@@ -19,6 +19,7 @@ import {
   variableOf,
 } from "../settings/table.ts";
 import type { LogLevel } from "./logger.ts";
+import { readServiceManagerWords, type ServiceManagerWords } from "./service-manager.ts";
 import { makeTrustPolicy, type TrustPolicy } from "./trust.ts";
 
 export interface DaemonConfig {
@@ -49,6 +50,7 @@ export interface DaemonConfig {
   readonly readyDescriptor?: number;
   /** As whom to run, when started by root. */
   readonly user?: Account;
+  readonly serviceManager: ServiceManagerWords;
   /** What all of this was made from. */
   readonly settings: ResolvedSettings;
 }
@@ -76,11 +78,13 @@ export function readConfig(argv: readonly string[], place: Place = placeOfThisPr
   const { environment } = place;
   const { background } = given;
   const settings = resolveSettings({ flags, environment, background, ...(file !== undefined && { file }) });
-  return configOf(settings, given, place.uid);
+  // What a client starts inherits the words that its client was told.
+  const serviceManager = background ? {} : readServiceManagerWords(environment, process.pid);
+  return { ...configOf(settings, given, place.uid), serviceManager };
 }
 
 /** The same settings as the daemon needs them. Throws CONFIG_ codes. */
-function configOf(settings: ResolvedSettings, start: StartFlags, uid: number): DaemonConfig {
+function configOf(settings: ResolvedSettings, start: StartFlags, uid: number): Omit<DaemonConfig, "serviceManager"> {
   const { values } = settings;
   const user = values.user === undefined ? undefined : findUser("user", values.user);
   if (user !== undefined && uid !== 0 && user.uid !== uid)

@@ -16,12 +16,16 @@ import { admit, isTrusted, type PeerCredentials, type TrustPolicy } from "./trus
 export interface DaemonOptions {
   readonly service: LocalService;
   readonly socket: string;
+  /** That listens already, in place of one made at `socket`. */
+  readonly listenDescriptor?: number;
   readonly mode: number;
   readonly trust: TrustPolicy;
   readonly maxConnections: number;
   /** 0: never. */
   readonly idleExitMs: number;
   readonly log: Logger;
+  /** Once, when it begins to end. */
+  readonly onStopping?: (drainMs: number) => void;
   readonly audit?: AuditLog;
 }
 
@@ -61,9 +65,10 @@ export class Daemon {
 
   /** Throws SOCKET_IN_USE, SOCKET_UNUSABLE. */
   async start(): Promise<void> {
-    const { socket, mode, log } = this.#options;
+    const { socket, mode, log, listenDescriptor: descriptor } = this.#options;
     this.#listener = await listen({
       socket,
+      ...(descriptor !== undefined && { descriptor }),
       mode,
       onConnection: (raw, peer) => this.#welcome(raw, peer),
       onError: (error) => log.error(errorFields(error), "a connection was not accepted"),
@@ -92,6 +97,7 @@ export class Daemon {
     this.#isStopping = true;
     clearTimeout(this.#idleTimer);
     this.#spareMemory.stop();
+    this.#options.onStopping?.(drainMs);
     log.info({ runningBuilds: service.runningBuilds, drainMs }, "ending");
     this.#finish(drainMs).then(this.#stopped.resolve, this.#stopped.reject);
   }

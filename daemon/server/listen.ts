@@ -22,6 +22,8 @@ import type { PeerCredentials } from "./trust.ts";
 
 export interface ListenOptions {
   readonly socket: string;
+  /** A socket that listens already and is its maker's to remove: nothing is made at `socket`, which only names it. */
+  readonly descriptor?: number;
   /** 0o600, or 0o666 where others may connect: who they are is checked with each connection. */
   readonly mode: number;
   readonly onConnection: (socket: Socket, peer: PeerCredentials) => void;
@@ -39,6 +41,7 @@ export interface Listener {
 /** Throws SOCKET_IN_USE, SOCKET_UNUSABLE. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { socket } = options;
+  if (options.descriptor !== undefined) return listenOn(options.descriptor, options);
   const unusable = (error: unknown) =>
     new ServerError(
       "SOCKET_UNUSABLE",
@@ -61,7 +64,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     if (await isLive(place)) throw new ServerError("SOCKET_IN_USE", { socket });
     workshop = mkdtempSync(`${below}/.socket-`); // mode 0700
     const made = `${workshop}/socket`;
-    await listenAt(server, made);
+    await listenAt(server, { path: made });
     chmodSync(made, options.mode);
     server.on("connection", (raw: Socket) => welcome(raw, options));
     server.on("error", options.onError);
@@ -95,6 +98,24 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
+/** For a service manager that holds the socket while no daemon runs. Throws SOCKET_UNUSABLE. */
+async function listenOn(descriptor: number, options: ListenOptions): Promise<Listener> {
+  const { socket } = options;
+  const server = createServer();
+  try {
+    await listenAt(server, { fd: descriptor });
+    // Who connects over a network cannot be asked for, and would pass for anybody.
+    if (server.address() !== null && typeof server.address() !== "string") throw new Error("it is no Unix socket");
+  } catch (error) {
+    server.close();
+    const reason = `the descriptor ${descriptor}, which was given for it: ${(error as Error).message}`;
+    throw new ServerError("SOCKET_UNUSABLE", { socket, reason }, { cause: error });
+  }
+  server.on("connection", (raw: Socket) => welcome(raw, options));
+  server.on("error", options.onError);
+  return { socket, setMode: () => {}, close: () => closeServer(server, () => {}) };
+}
+
 /** Whether a process accepts connections there; a socket without one refuses them. */
 function isLive(place: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -107,10 +128,10 @@ function isLive(place: string): Promise<boolean> {
   });
 }
 
-function listenAt(server: Server, path: string): Promise<void> {
+function listenAt(server: Server, place: { readonly path: string } | { readonly fd: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ path, backlog: 511 }, () => {
+    server.listen({ ...place, backlog: 511 }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -12,6 +12,7 @@ import { Daemon } from "./daemon.ts";
 import { LiveSettings } from "./live-settings.ts";
 import { openLocalService } from "./local-service.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
+import { ServiceManager } from "./service-manager.ts";
 import { admitsOthers } from "./trust.ts";
 
 /** The exit status: 0 it ended in order, 1 it could not start or its launcher died, 2 wrong usage, 130 interrupted. */
@@ -47,7 +48,9 @@ async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logg
   const { root, storeDirectory, stateDirectory, socket, strength, network, maxJobs, cores } = config;
   let daemon: Daemon | undefined;
   const ownUid = config.user?.uid ?? process.getuid?.() ?? 0;
-  const settings = new LiveSettings(config, reread, (next) => {
+  using manager = new ServiceManager(config.serviceManager, log);
+  const rereadAndSay = () => manager.reloading(reread);
+  const settings = new LiveSettings(config, rereadAndSay, (next) => {
     log.level = next.logLevel;
     service.reconfigure({ cores: next.cores, settings: settingsOf(next), blockedNetworks: next.network.blocked });
     daemon?.reconfigure({ ...connectionsOf(next, ownUid) });
@@ -61,8 +64,13 @@ async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logg
     onShutdown: (drainMs) => daemon?.stop(drainMs),
     onLauncherStarted: (layout) => becomeUser(config, layout),
   });
+  const { listenDescriptor } = config.serviceManager;
   using audit = new AuditLog({ file: auditFileOf(config), log });
-  daemon = new Daemon({ service, socket, log, audit, ...connectionsOf(config, ownUid) });
+  daemon = new Daemon({
+    ...{ service, socket, log, audit, ...connectionsOf(config, ownUid) },
+    ...(listenDescriptor !== undefined && { listenDescriptor }),
+    onStopping: (drainMs) => manager.stopping(drainMs),
+  });
   try {
     await daemon.start();
   } catch (error) {
@@ -75,6 +83,7 @@ async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logg
     "listening",
   );
   report(config, { ready: true });
+  manager.ready(`serving ${service.realStoreDirectory}`);
   await daemon.stopped;
   log.info("ended");
   return status();
