@@ -23,6 +23,11 @@ export class Context implements AsyncDisposable {
   readonly paint: Painter;
   readonly colours: boolean;
   readonly options: GlobalOptions;
+  /** What is said at a Ctrl-C, and once the command has ended because of it. */
+  onInterrupt = {
+    first: "cancelling (Ctrl-C again to leave at once)",
+    last: "interrupted: what was cancelled left nothing behind",
+  };
   #client: Client | undefined;
 
   constructor(options: GlobalOptions, place: { cwd: string; signal: AbortSignal; environment: NodeJS.ProcessEnv }) {

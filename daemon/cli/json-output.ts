@@ -5,6 +5,8 @@ import { printContentAddress } from "../../derivations/content-address.ts";
 import { parseHash, printHash } from "../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { Verdict } from "../../derivations/verdict.ts";
+import type { Activity } from "../api/activity.ts";
+import type { CancelResult } from "../api/requests.ts";
 import type { GcResult, PathDetails, Root, Status } from "../api/service.ts";
 import type { Json } from "./json-schemas.ts";
 import { realPathOf } from "./store-path-argument.ts";
@@ -100,4 +102,28 @@ export function gcJson(result: GcResult, status: Status, dryRun: boolean): Json<
 
 export function rootsJson(roots: readonly Root[], status: Status): Json<"roots"> {
   return { roots: roots.map((root) => ({ ...root, path: printStorePath(status.storeDirectory, root.path) })) };
+}
+
+export function activityJson({ requests, builds }: Activity, status: Status): Json<"ps"> {
+  const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
+  return {
+    requests: [...requests],
+    builds: builds.map(({ waitsFor, ...build }) => ({
+      ...build,
+      drvPath: full(build.drvPath),
+      requests: [...build.requests],
+      ...(waitsFor === undefined ? {} : { waitsFor: { ...waitsFor } }),
+    })),
+  };
+}
+
+export function cancelJson({ builds, ...result }: CancelResult, status: Status): Json<"cancel"> {
+  return {
+    ...result,
+    builds: builds.map((build) => ({
+      ...build,
+      drvPath: printStorePath(status.storeDirectory, build.drvPath),
+      wantedBy: [...build.wantedBy],
+    })),
+  };
 }

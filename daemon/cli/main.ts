@@ -2,7 +2,9 @@
 import { Command, CommanderError, Option } from "commander";
 import { thisProgram } from "../api/build-id.ts";
 import { addAddCommand } from "./commands/add.ts";
+import { addAttachCommand } from "./commands/attach.ts";
 import { addBuildCommand } from "./commands/build.ts";
+import { addCancelCommand } from "./commands/cancel.ts";
 import { addCatCommand } from "./commands/cat.ts";
 import { addConfigCommand } from "./commands/config.ts";
 import { addDaemonCommand } from "./commands/daemon.ts";
@@ -12,6 +14,7 @@ import { addInstantiateCommand } from "./commands/instantiate.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addLsCommand } from "./commands/ls.ts";
 import { addPathInfoCommand } from "./commands/path-info.ts";
+import { addPsCommand } from "./commands/ps.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRootsCommand } from "./commands/roots.ts";
 import { addStatusCommand } from "./commands/status.ts";
@@ -82,6 +85,9 @@ export function makeProgram(run: Action): Command {
 
 const commands = [
   addBuildCommand,
+  addAttachCommand,
+  addPsCommand,
+  addCancelCommand,
   addInstantiateCommand,
   addAddCommand,
   addPathInfoCommand,

@@ -13,18 +13,18 @@ export type CommandAction = (context: Context) => Promise<ExitStatus | undefined
 
 export async function runCommand(options: GlobalOptions, action: CommandAction): Promise<ExitStatus> {
   const interruption = new AbortController();
-  using _handler = onInterrupt(interruption, { quiet: options.json === true });
   try {
     await using context = new Context(options, {
       cwd: process.cwd(),
       signal: interruption.signal,
       environment: process.env,
     });
+    using _handler = onInterrupt(interruption, context);
     try {
       return (await action(context)) ?? 0;
     } catch (error) {
       if (interruption.signal.aborted) {
-        context.say("interrupted: what was cancelled left nothing behind");
+        context.say(context.onInterrupt.last);
         return 130;
       }
       return reportFailure(error, context);
@@ -46,10 +46,10 @@ export function reportFailure(error: unknown, options: { readonly json: boolean 
 }
 
 /** The first Ctrl-C cancels, the second leaves at once: the daemon then cancels what nobody waits for any more. */
-function onInterrupt(interruption: AbortController, { quiet }: { quiet: boolean }): Disposable {
+function onInterrupt(interruption: AbortController, context: Context): Disposable {
   const handler = (signal: NodeJS.Signals): void => {
     if (interruption.signal.aborted) process.exit(130);
-    if (signal === "SIGINT" && !quiet) writeLine(process.stderr, "cancelling (Ctrl-C again to leave at once)");
+    if (signal === "SIGINT") context.say(context.onInterrupt.first);
     interruption.abort();
   };
   process.on("SIGINT", handler);

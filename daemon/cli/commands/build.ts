@@ -2,25 +2,22 @@
 
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
-import type { BuildResult } from "../../../derivations/build-result.ts";
-import type { StorePath } from "../../../derivations/store-path.ts";
+import { type Command, Option } from "commander";
 import { type BuildLimits, type LimitName, limitNames, limitRows } from "../../api/build-limits.ts";
 import type { BuildEvent } from "../../api/events.ts";
-import type { Service, Status } from "../../api/service.ts";
+import { type OnDisconnect, onDisconnectKinds } from "../../api/requests.ts";
+import type { Service } from "../../api/service.ts";
 import { isVariationName, type VariationName, variationNames } from "../../api/variations.ts";
-import { BuildProgress, exitStatusOf } from "../build-progress.ts";
+import { BuildProgress } from "../build-progress.ts";
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { buildJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
-import { assertLinkIsPossible, makeOutLink, outLinkName } from "../out-link.ts";
+import { assertLinkIsPossible } from "../out-link.ts";
 import type { ExitStatus } from "../run-command.ts";
-import { realPathOf } from "../store-path-argument.ts";
+import { showResults } from "../show-results.ts";
 import { resolveTargets } from "../targets.ts";
 import { cleanText } from "../terminal.ts";
 import { parseCount, parseLimitOption } from "../units.ts";
-import { printVerdict } from "../verdict.ts";
 
 interface BuildCommandOptions {
   readonly outLink: string;
@@ -34,6 +31,8 @@ interface BuildCommandOptions {
   readonly timeout: string;
   readonly silence: string;
   readonly log?: boolean;
+  readonly detach?: boolean;
+  readonly onDisconnect: OnDisconnect;
   readonly requireLimits?: boolean;
   readonly seccompLog?: boolean;
 }
@@ -57,6 +56,12 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
     .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
     .option("-L, --log", "show the builders' logs while they run")
+    .option("--detach", "print the request's id and leave: `cloister attach ID` shows it, also after its end")
+    .addOption(
+      new Option("--on-disconnect <what>", "what becomes of the builds when this command is killed")
+        .choices(onDisconnectKinds)
+        .default("cancel"),
+    )
     .option("--require-limits", "build nothing whose limits this machine cannot enforce")
     .option("--seccomp-log", "name the system calls that builds were refused")
     .addHelpText("after", "\nExample:\n  $ cloister build hello.ts --out-link hello && ./hello/bin/hello")
@@ -78,7 +83,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
     limits: readLimits(options),
     ...(options.requireLimits === true && { requireLimits: true }),
   };
-  if (options.link) assertLinkIsPossible(resolve(context.cwd, options.outLink));
+  if (options.link && options.detach !== true) assertLinkIsPossible(resolve(context.cwd, options.outLink));
 
   const service = await context.connect();
   const status = await service.status({ signal: context.signal });
@@ -92,21 +97,31 @@ async function build(context: Context, targets: readonly string[], options: Buil
     keepGoing: options.keepGoing === true,
     ...limits,
     ...(options.seccompLog === true && { seccompLog: true }),
-    onEvent: (event: BuildEvent) => progress.show(event),
     signal: context.signal,
   };
-  const results = await service.build(derived, request).catch(async (error: unknown) => {
+  if (options.detach === true) {
+    const id = await service.submit(derived, request);
+    if (context.json) context.printJson({ request: id });
+    else context.print(id);
+    context.say(`it goes on without this command: \`cloister attach ${id}\` shows it`);
+    return 0;
+  }
+  const onEvent = (event: BuildEvent) => {
+    if (event.kind === "plan" && event.requestId !== undefined) context.say(`request ${event.requestId}`);
+    progress.show(event);
+  };
+  const { onDisconnect } = options;
+  const results = await service.build(derived, { ...request, onDisconnect, onEvent }).catch(async (error: unknown) => {
     if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
     throw error;
   });
-  progress.showRefusedCalls();
-  progress.showFailures();
-  for (const { verdict } of results) if (verdict !== undefined) context.say(printVerdict(verdict, context.paint));
-  if (!context.json)
-    for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
-  if (exitStatusOf(results) === 0 && options.link) await link(context, service, status, options.outLink, results);
-  if (context.json) context.printJson(buildJson(results, status));
-  return exitStatusOf(results);
+  return showResults(context, {
+    service,
+    status,
+    progress,
+    results,
+    ...(options.link && { outLink: options.outLink }),
+  });
 }
 
 /** Throws CLI_USAGE. */
@@ -146,24 +161,4 @@ async function awaitCancelled(context: Context, service: Service, running: Reado
       }
       await sleep(10);
     }
-}
-
-async function link(
-  context: Context,
-  service: Service,
-  status: Status,
-  base: string,
-  results: readonly BuildResult[],
-): Promise<void> {
-  for (const [index, result] of results.entries())
-    for (const [outputId, path] of outputsOf(result)) {
-      const output = { outputId, path, realPath: realPathOf(path, status) };
-      const linked = await makeOutLink(service, context.cwd, outLinkName(base, index, outputId), output);
-      context.say(`${context.paint.dim("linked:")} ${linked}`);
-    }
-}
-
-/** `out` first, as people think of it. */
-function outputsOf(result: BuildResult): readonly [string, StorePath][] {
-  return Object.entries(result.outputs).sort(([left], [right]) => Number(right === "out") - Number(left === "out"));
 }
