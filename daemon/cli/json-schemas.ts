@@ -232,6 +232,68 @@ export const jsonOutputs = {
     applied: z.array(z.string()).describe("settings that changed and hold from now on"),
     needRestart: z.array(z.string()).describe("those that changed and are taken by the next start only"),
   }),
+  tree: z.strictObject({
+    root: path,
+    bytes: z.number().describe("of all together"),
+    nodes: z
+      .array(
+        z.strictObject({
+          path,
+          references: z.array(path).describe("itself left out"),
+          ownBytes: z.number(),
+          closureBytes: z.number(),
+          retainedBytes: z.number().describe("what the whole would be smaller by without it"),
+        }),
+      )
+      .describe("dependencies first"),
+  }),
+  "why-depends": z.strictObject({
+    depends: z.boolean(),
+    chain: z.array(path).describe("the fewest steps, both ends named; empty if it does not depend"),
+    steps: z.array(
+      z.strictObject({
+        from: path,
+        to: path,
+        count: z.number().describe("how often it stands there; 0 for a world, or what was stated when it was added"),
+        places: z.array(
+          z.strictObject({
+            file: z.string().describe('"" for the path itself'),
+            kind: z.enum(["contents", "link"]),
+            offset: z.number().describe("of the hash part, in bytes"),
+          }),
+        ),
+      }),
+    ),
+  }),
+  diff: z.strictObject({
+    before: path,
+    after: path,
+    files: z
+      .array(
+        z.strictObject({
+          file: z.string().describe('"" for the path itself'),
+          change: z.enum(["added", "removed", "changed"]),
+          what: z.enum(["kind", "contents", "executable", "target"]).optional(),
+          sizeBefore: z.number().optional(),
+          sizeAfter: z.number().optional(),
+        }),
+      )
+      .optional()
+      .describe("without --closure"),
+    packages: z
+      .array(
+        z.strictObject({
+          name: z.string(),
+          change: z.enum(["added", "removed", "changed"]),
+          versionsBefore: z.array(z.string()),
+          versionsAfter: z.array(z.string()),
+          bytesBefore: z.number(),
+          bytesAfter: z.number(),
+        }),
+      )
+      .optional()
+      .describe("with --closure; the largest change of size first"),
+  }),
   "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
   doctor: z.strictObject({
     strengths: z.strictObject({ range: strength, root: strength, single: strength }),

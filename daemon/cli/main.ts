@@ -8,6 +8,7 @@ import { addCancelCommand } from "./commands/cancel.ts";
 import { addCatCommand } from "./commands/cat.ts";
 import { addConfigCommand } from "./commands/config.ts";
 import { addDaemonCommand } from "./commands/daemon.ts";
+import { addDiffCommand } from "./commands/diff.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addInstantiateCommand } from "./commands/instantiate.ts";
@@ -18,6 +19,8 @@ import { addPsCommand } from "./commands/ps.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRootsCommand } from "./commands/roots.ts";
 import { addStatusCommand } from "./commands/status.ts";
+import { addTreeCommand } from "./commands/tree.ts";
+import { addWhyDependsCommand } from "./commands/why-depends.ts";
 import { addWorldCommand } from "./commands/world.ts";
 import type { GlobalOptions } from "./context.ts";
 import { tolerateGoneReaders } from "./output-stream.ts";
@@ -91,6 +94,9 @@ const commands = [
   addInstantiateCommand,
   addAddCommand,
   addPathInfoCommand,
+  addTreeCommand,
+  addWhyDependsCommand,
+  addDiffCommand,
   addLsCommand,
   addCatCommand,
   addLogCommand,

@@ -9,9 +9,10 @@ export const mayImport = {
   "daemon/api": ["derivations"], // and every errors.ts: the codes of all folders cross the wire
   "daemon/client": ["derivations", "sandbox-native/posix", "daemon/api"],
   "daemon/definitions": ["derivations", "sandbox-native/read-tree", "daemon/api"],
+  "daemon/closures": ["derivations", "daemon/api"],
   "daemon/library": ["derivations", "daemon/api", "daemon/client", "daemon/definitions"],
   "daemon/cli": [
-    ...["derivations", "sandbox-native", "daemon/api", "daemon/client", "daemon/definitions"],
+    ...["derivations", "sandbox-native", "daemon/api", "daemon/client", "daemon/closures", "daemon/definitions"],
     "daemon/settings", // for `cloister config` where no daemon runs; loaded by nothing else
   ],
   "daemon/build": ["derivations", "sandbox-native", "store", "daemon/api"],
@@ -31,6 +32,7 @@ export const mayUseOfNode = {
   "daemon/api": ["fs"], // where the socket is, and which build of the program this is
   "daemon/client": ["child_process", "fs", "net", "os"],
   "daemon/definitions": ["fs", "module", "os"],
+  "daemon/closures": [], // what a service answers is all that it looks at
   "daemon/library": [],
   "daemon/cli": ["child_process", "fs", "os", "readline", "tty"],
   "daemon/build": ["fs", "os"],
