@@ -36,7 +36,10 @@ Result<View> ViewPool::Take(JailIdentity builder) {
     view.emplace(*std::move(made));
   }
   Result<void> given = view->GiveTo(builder);
-  if (!given.ok()) return given.failure();
+  if (!given.ok()) {
+    view->Remove();
+    return given.failure();
+  }
   return *std::move(view);
 }
 
@@ -58,9 +61,14 @@ void ViewPool::Release(const std::string& name) {
 }
 
 void ViewPool::Forget(const std::vector<std::string>& objects) {
-  const std::lock_guard lock(mutex_);
-  for (View& view : free_)
-    for (const std::string& object : objects) view.Forget(object);
+  std::vector<View> broken;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<View> whole;
+    for (View& view : free_) (view.Forget(objects) ? whole : broken).push_back(std::move(view));
+    free_ = std::move(whole);
+  }
+  for (View& view : broken) view.Remove();  // which may take its time, so nobody waits for the pool meanwhile
 }
 
 void ViewPool::Stop() { UnmountTree(kViewMounts); }

@@ -10,6 +10,7 @@
 #include "core/defences.h"
 #include "launcher/directory-names.h"
 #include "linux/kernel.h"
+#include "tree/remove.h"
 
 namespace cloister {
 namespace {
@@ -33,10 +34,14 @@ Result<View> View::Make(const Root& root, Reaper& reaper, const std::string& nam
   const int staging_fd = root.staging.get();
   if (mkdirat(staging_fd, name.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-view", name);
   UniqueFd directory(openat(staging_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!directory) return Failure::Errno(kCode, "open-view", name);
-  if (fchmod(directory.get(), 01775) != 0) return Failure::Errno(kCode, "set-mode", name);
+  const auto failed = [&](Failure failure) {
+    unlinkat(staging_fd, name.c_str(), AT_REMOVEDIR);
+    return failure;
+  };
+  if (!directory) return failed(Failure::Errno(kCode, "open-view", name));
+  if (fchmod(directory.get(), 01775) != 0) return failed(Failure::Errno(kCode, "set-mode", name));
   Result<UniqueFd> mount = MountAt(directory.get(), std::string(kViewMounts) + "/" + name);
-  if (!mount.ok()) return mount.failure();
+  if (!mount.ok()) return failed(mount.failure());
   return View(root, reaper, name, std::move(directory), *std::move(mount));
 }
 
@@ -100,20 +105,24 @@ bool View::Clean(NameSource& names) {
   return true;
 }
 
-void View::Forget(const std::string& input) {
-  const auto found = points_.find(input);
-  if (found == points_.end()) return;
-  if (!TakeAway(found).ok()) whole_ = false;
+bool View::Forget(const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) {
+    const auto found = points_.find(input);
+    if (found != points_.end() && !TakeAway(found).ok()) whole_ = false;
+    if (!whole_) break;
+  }
   EmptyBin();
+  return whole_;
 }
 
 void View::Remove() {
   EmptyBin();
-  reaper_->Do([path = MountPath()] {
+  // One piece of work: of two the second may be done at once while the first still waits, and finds mount points.
+  reaper_->Do([path = MountPath(), staging_fd = root_->staging.get(), name = name_] {
     UnmountTree(path.c_str());
     rmdir(path.c_str());
+    (void)RemoveTree(staging_fd, name.c_str()).ok();
   });
-  reaper_->Remove(root_->staging.get(), name_);
 }
 
 bool View::Point::IsSameAs(const Point& other) const noexcept {

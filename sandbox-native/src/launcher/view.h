@@ -40,8 +40,9 @@ class View {
 
   /// Has all but what Fill made removed. False if that cannot be: it is of no use to another build then.
   bool Clean(NameSource& names);
-  /// Lets go of one input, so that nothing holds what is removed from the store.
-  void Forget(const std::string& input);
+  /// Lets go of these inputs, so that nothing holds what is removed from the store. False if that cannot be: nothing but
+  /// Remove is of use then.
+  bool Forget(const std::vector<std::string>& inputs);
   /// Has it unmounted and its directory removed with all that is in it.
   void Remove();
 
