@@ -17,12 +17,18 @@ namespace {
 
 constexpr char kCode[] = "JAIL_STEP_FAILED";
 
+/// What fails leaves nothing.
 Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdentity owner, mode_t mode) {
   if (mkdirat(parent_fd, name.c_str(), 0700) != 0) return Failure::Errno(kCode, "make-directory", name);
+  const auto failed = [&](const char* step) {
+    const Failure failure = Failure::Errno(kCode, step, name);
+    unlinkat(parent_fd, name.c_str(), AT_REMOVEDIR);
+    return failure;
+  };
   UniqueFd directory(openat(parent_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!directory) return Failure::Errno(kCode, "open-directory", name);
-  if (fchown(directory.get(), owner.uid, owner.gid) != 0) return Failure::Errno(kCode, "give-directory", name);
-  if (fchmod(directory.get(), mode) != 0) return Failure::Errno(kCode, "set-mode", name);
+  if (!directory) return failed("open-directory");
+  if (fchown(directory.get(), owner.uid, owner.gid) != 0) return failed("give-directory");
+  if (fchmod(directory.get(), mode) != 0) return failed("set-mode");
   return directory;
 }
 
@@ -195,7 +201,10 @@ Result<void> JailFactory::MakeBuildDirectory(PreparedJail& prepared, JailIdentit
                                              HasDefence(Defence::kClosedToOthers) ? 0700 : 0777);
   if (!workspace.ok()) return workspace.failure();
   Result<UniqueFd> build = MakeDirectory(workspace->get(), "build", identity, 0700);
-  if (!build.ok()) return build.failure();
+  if (!build.ok()) {
+    unlinkat(root_->builds.get(), prepared.workspace.c_str(), AT_REMOVEDIR);
+    return build.failure();
+  }
   prepared.build_fd = *std::move(build);
   return {};
 }

@@ -16,6 +16,7 @@ import { startLauncher } from "../../../sandbox-native/launcher.ts";
 import { dumpTree } from "../../../sandbox-native/read-tree.ts";
 import { collectBytes } from "../../support/collect.ts";
 import { strengthsToTest } from "../../support/granted-strengths.ts";
+import { mountSmall } from "../../support/small-disk.ts";
 import { encodeNar } from "../../support/small-nar.ts";
 import {
   makeTemporaryFolders,
@@ -270,6 +271,27 @@ describe("start and end", () => {
     const next = await makeTemporaryLauncher({ strength: "range", folder });
     await expect.poll(() => readdirSync(folders.options.trashDirectory)).toEqual([]);
     await next.launcher.close();
+  });
+
+  test("a build directory of which only a part can be made leaves nothing", async ({ skip }) => {
+    skip(granted === undefined, missing);
+    using small = mountSmall(1, 2); // the second inode is for the outer of two directories
+    if (small === undefined) return skip("needs the right to mount a small disk");
+    await using folders = makeTemporaryFolders();
+    await using launcher = await startLauncher({
+      ...folders.options,
+      buildsDirectory: small.path,
+      strength: granted?.strength ?? "auto",
+      maxJobs: 1,
+    });
+    const order = { spec: shellSpec("true"), candidates: [], outputs: [] };
+    for (let round = 0; round < 2; round += 1) {
+      await expect(launcher.build(order, { onLog: () => undefined })).rejects.toMatchObject({
+        code: "JAIL_STEP_FAILED",
+        details: { step: "make-directory", errnoName: "ENOSPC", path: "build" },
+      });
+      expect(readdirSync(small.path)).toEqual([]);
+    }
   });
 
   test("closing leaves nothing in staging, builds and trash, and can be done twice", async ({ skip }) => {
