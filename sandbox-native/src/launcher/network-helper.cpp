@@ -245,9 +245,12 @@ Result<UniqueFd> StartNetworkHelper(const std::string& pasta, std::optional<Jail
 WayOut::~WayOut() {
   if (!session_) return;
   shutdown(session_.get(), SHUT_WR);
+  // Its end comes after an answer, which nobody may have waited for.
   char byte;
-  while (recv(session_.get(), &byte, 1, 0) < 0 && errno == EINTR) {
-  }
+  ssize_t size;
+  do {
+    size = recv(session_.get(), &byte, 1, 0);
+  } while (size > 0 || (size < 0 && errno == EINTR));
 }
 
 Result<WayOut> WayOut::Open(int helper_fd, int net_namespace_fd, const std::vector<std::string>& blocked) {
