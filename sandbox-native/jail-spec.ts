@@ -58,6 +58,9 @@ export const limitResources = {
 /** A count that travels in 32 bits. */
 const smallCount = z.number().int().min(0).max(0xffff_ffff);
 
+/** Every builder has the first of these inside of its jail, or the other ones if its spec says so. */
+export const insideIds = { usual: { uid: 1000, gid: 100 }, other: { uid: 1234, gid: 567 } } as const;
+
 /** What a build may take of the machine; 0 is no limit, of weights no say. */
 export const resourceLimitsSchema = z.strictObject({
   /** Of all processes together, with what they have in files in memory. */
@@ -127,10 +130,13 @@ export const jailSpecSchema = z
       inodes: amount,
     }),
     files: z.array(z.strictObject({ name: baseName, contents: anyBytes, executable: z.boolean() })),
-    /** Every builder is this one inside, whoever it is outside. */
-    uid: z.literal(1000),
-    gid: z.literal(100),
-    hostName: z.literal("localhost"),
+    hostName: z.string().regex(/^[a-z0-9-]{1,63}$/, "must be a host name"),
+    /** The ids of `insideIds.other`: of a build whose output must not depend on them. */
+    otherIds: z.boolean().optional(),
+    /** On how many processors it runs: the last ones of those that the launcher may use. All without it. */
+    mostProcessors: z.number().int().min(1).max(0xffff_ffff).optional(),
+    /** Its inputs are mounted for it alone, in the order in which they are named. */
+    freshView: z.boolean().optional(),
     /**
      * "none": nothing but its own loopback interface. "outbound": a way out by TCP and UDP as well, to every address but
      * those of the `blocked` networks and the host's loopback; `nameservers` go to /etc/resolv.conf.
@@ -180,8 +186,6 @@ export const plainJail: Omit<JailSpec, "inputs" | "outputs" | "builder" | "argv0
   environment: [],
   buildDirectory: { inside: "/build", kind: "tmpfs", sizeBytes: 0n, inodes: 0n },
   files: [],
-  uid: 1000,
-  gid: 100,
   hostName: "localhost",
   network: "none",
   personality: "linux",

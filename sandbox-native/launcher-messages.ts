@@ -166,7 +166,11 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
     .u64(resources.writtenBytesPerSecond)
     .u64(resources.leastFreeBytes)
     .u64(resources.leastFreeInodes)
-    .u8(resources.required ? 1 : 0);
+    .u8(resources.required ? 1 : 0)
+    .u8(spec.otherIds === true ? 1 : 0)
+    .bytes(spec.hostName)
+    .u32(spec.mostProcessors ?? 0)
+    .u8(spec.freshView === true ? 1 : 0);
   writer.bytes(order.candidates.join(""));
   writer.list(order.outputs, (output) => {
     writer.bytes(output.name);

@@ -34,7 +34,7 @@ export async function checkDerivation(
       ...rest,
       mode: "check",
       isProbe,
-      ...(names.length > 0 && { variation: makeVariation(names, options.cores) }),
+      ...(vary.length > 0 && { variation: makeVariation(names, vary, options.cores) }),
     });
 
   let outcome = await build(vary, false);

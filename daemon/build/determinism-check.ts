@@ -2,7 +2,7 @@
 import { hashesEqual, printHash } from "../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
 import type { ComparedOutput } from "../../derivations/verdict.ts";
-import { type JailSpec, plainJail } from "../../sandbox-native/jail-spec.ts";
+import { insideIds, type JailSpec, plainJail } from "../../sandbox-native/jail-spec.ts";
 import { dumpTree } from "../../sandbox-native/read-tree.ts";
 import { moveAside } from "../../store/commit-outputs.ts";
 import type { Store } from "../../store/store.ts";
@@ -83,14 +83,14 @@ function isSame(store: Store, path: StorePath, narHash: SettledOutput["info"]["n
 function factsOf(store: Store, { firsts, startedAtMs, spec }: Check): DifferenceFacts {
   const [first] = firsts.values();
   const before = first && store.records.findByOutput(first);
-  const { buildDirectory, uid, gid, hostName } = spec;
+  const { buildDirectory, hostName } = spec;
   return {
     timesMs: [
       [startedAtMs, Date.now()],
       ...(before === undefined ? [] : [[before.startedAtMs, before.stoppedAtMs ?? before.startedAtMs] as const]),
     ],
     directories: [buildDirectoryInside, buildDirectory.inside],
-    ids: [plainJail.uid, plainJail.gid, uid, gid],
+    ids: [insideIds.usual, insideIds.other].flatMap(({ uid, gid }) => [uid, gid]),
     hostNames: [plainJail.hostName, hostName],
   };
 }

@@ -4,6 +4,7 @@ import { outputPathOf } from "../../derivations/derivation.ts";
 import type { FloatingOutput, Output } from "../../derivations/output.ts";
 import { makePlaceholder, makeScratchPath, makeScratchPathFor } from "../../derivations/placeholder.ts";
 import { hashPartOf, parseFullStorePath, printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import { plainJail } from "../../sandbox-native/jail-spec.ts";
 import type { BuildOrder } from "../../sandbox-native/launcher.ts";
 import type { NoWayOut } from "../../sandbox-native/way-out.ts";
 import { type BuildLimits, tightestLimits } from "../api/build-limits.ts";
@@ -115,9 +116,8 @@ export function prepareBuild(
         inodes: BigInt(limits.buildDirectoryInodes ?? 0),
       },
       files: [...files, ...graphFiles],
-      uid: 1000,
-      gid: 100,
-      hostName: "localhost",
+      hostName: variation?.hostName ?? plainJail.hostName,
+      ...variation?.jail,
       network,
       personality: derivation.system === "i686-linux" && settings.system !== "i686-linux" ? "linux32" : "linux",
       umask: variation?.umask ?? 0o022,

@@ -1,24 +1,29 @@
 /** Another place, user, order and so on for one build: what a builder is given otherwise, made from the names of what varies. */
-import { availableParallelism } from "node:os";
 import { bytes } from "../../derivations/bytes.ts";
+import type { JailSpec } from "../../sandbox-native/jail-spec.ts";
 import type { VariationName } from "../api/variations.ts";
 
 /** What is absent is as always. */
 export interface Variation {
   readonly names: readonly VariationName[];
   readonly buildDirectory?: string;
-  readonly ids?: { readonly uid: number; readonly gid: number };
   readonly cores?: number;
-  /** Processors by number, of those that the launcher may use. */
-  readonly processors?: readonly number[];
   readonly hostName?: string;
   readonly umask?: number;
   /** Set where the derivation has no such variable. */
   readonly variables: ReadonlyMap<string, Uint8Array>;
+  readonly jail: Pick<JailSpec, "otherIds" | "mostProcessors" | "freshView">;
 }
 
-/** `cores` is what builders are told otherwise. */
-export function makeVariation(names: readonly VariationName[], cores: number): Variation {
+/**
+ * `among` is all that the check varies: where it is the order of the inputs, each build must have them mounted afresh, or
+ * what builds before it had in their views would count. `cores` is what builders are told otherwise.
+ */
+export function makeVariation(
+  names: readonly VariationName[],
+  among: readonly VariationName[],
+  cores: number,
+): Variation {
   const has = (name: VariationName) => names.includes(name);
   const variables = new Map<string, Uint8Array>();
   if (has("locale")) for (const name of ["LANG", "LC_ALL"]) variables.set(name, bytes("C.UTF-8"));
@@ -27,10 +32,14 @@ export function makeVariation(names: readonly VariationName[], cores: number): V
     names,
     variables,
     ...(has("build-directory") && { buildDirectory: "/build-elsewhere" }),
-    ...(has("uid") && { ids: { uid: 1234, gid: 567 } }),
-    ...(has("cores") && { cores: cores + 1, processors: [availableParallelism() - 1] }),
+    ...(has("cores") && { cores: cores + 1 }),
     ...(has("host-name") && { hostName: "elsewhere" }),
     ...(has("umask") && { umask: 0o027 }),
+    jail: {
+      ...(has("uid") && { otherIds: true }),
+      ...(has("cores") && { mostProcessors: 1 }),
+      ...(among.includes("input-order") && { freshView: true }),
+    },
   };
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,6 +122,23 @@ Result<void> MoveOutputs(const BuildContext& context, const View& view, const Bu
 
 uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
+}
+
+/// The last so many of those that this process may use, as a mask; empty if that is not to be found out.
+std::vector<uint64_t> FindProcessors(uint32_t most) {
+  std::vector<uint64_t> mask(128);  // 8,192 processors
+  const long size = syscall(SYS_sched_getaffinity, 0, mask.size() * sizeof(uint64_t), mask.data());
+  if (size < 0) return {};
+  mask.resize(static_cast<size_t>(size) / sizeof(uint64_t));
+  uint32_t left = most;
+  for (size_t word = mask.size(); word-- > 0;)
+    for (int bit = 63; bit >= 0; --bit) {
+      const uint64_t one = uint64_t{1} << bit;
+      if ((mask[word] & one) == 0) continue;
+      if (left > 0) --left;
+      else mask[word] &= ~one;
+    }
+  return mask;
 }
 
 /// All of a build that needs its jail's directories.
@@ -259,7 +277,10 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.running.Remove(message.id);
     return context.channel.SendFailure(message.id, Failure{"JAIL_SPEC_INVALID", "read-order", EINVAL, "", 0});
   }
-  JailFactory& factory = order->spec.seccomp.is_standard() ? context.factory : context.other_factory;
+  JailFactory& factory = order->spec.other_ids                 ? context.varied_factory
+                         : order->spec.seccomp.is_standard() ? context.factory
+                                                             : context.other_factory;
+  if (order->spec.most_processors != 0) order->spec.processors = FindProcessors(order->spec.most_processors);
   Result<PreparedJail> prepared = factory.Take([&](uint32_t count) {
     const std::string says = "cloister: waits for a free build user: all " + std::to_string(count) + " are in use\n";
     context.channel.Send(MessageKind::kLog, message.id, says);
@@ -269,7 +290,7 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.running.Remove(message.id);
     return context.channel.SendFailure(message.id, prepared.failure());
   }
-  Result<View> view = context.views.Take(prepared->jail->identity());
+  Result<View> view = context.views.Take(prepared->jail->identity(), order->spec.fresh_view);
   if (view.ok()) {
     context.running.SetJail(message.id, *prepared->jail);
     BuildGuard guard(context.groups, order->spec, *prepared, *view);

@@ -46,6 +46,7 @@ struct BuildContext {
   const Root& root;
   JailFactory& factory;
   JailFactory& other_factory;  // of jails whose filter is not the standard one
+  JailFactory& varied_factory;  // of those whose builders have other ids inside
   ViewPool& views;
   RunningBuilds& running;
   Reaper& reaper;

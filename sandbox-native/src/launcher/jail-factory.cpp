@@ -35,11 +35,12 @@ Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdent
 }  // namespace
 
 void JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
-                        const ControlGroups& groups, unsigned int most, bool filtered) {
+                        JailIdentity inside, const ControlGroups& groups, unsigned int most, bool filtered) {
   root_ = &root;
   names_ = &names;
   identities_ = identities;
   prepare_ = &prepare;
+  inside_ = inside;
   groups_ = &groups;
   most_ = most;
   filtered_ = filtered;
@@ -167,7 +168,7 @@ Result<PreparedJail> JailFactory::Make(uint32_t identity_index) {
   const auto join = [&](pid_t pid) {
     if (prepared.group && !groups_->Join(*prepared.group, pid)) groups_->Remove(*std::exchange(prepared.group, std::nullopt));
   };
-  Result<std::unique_ptr<Jail>> jail = network.ok() ? Jail::Prepare(*prepare_, identity, join) : network.failure();
+  Result<std::unique_ptr<Jail>> jail = network.ok() ? Jail::Prepare(*prepare_, identity, inside_, join) : network.failure();
   if (!jail.ok()) {
     if (prepared.group) groups_->Remove(*std::move(prepared.group));
     unlinkat(root_->builds.get(), (prepared.workspace + "/build").c_str(), AT_REMOVEDIR);

@@ -48,6 +48,8 @@ class Opener {
   }
 
  private:
+  int Etc() const { return (spec_.other_ids ? root_.other_etc : root_.etc).get(); }
+
   Result<void> Keep(int& place, UniqueFd fd, std::string_view path) {
     if (!fd) return Failure::Errno(kCode, "clone-mount", path);
     place = fd.get();
@@ -103,14 +105,14 @@ class Opener {
       if (has_etc_) return {};  // the world's is a symlink or a file, and it shall have its will
       JailEntry& entry = opened_.mounts.etc.emplace_back();
       entry.name = "etc";
-      return Keep(entry.mount_fd, CloneMount(root_.etc.get(), "", AT_EMPTY_PATH), "etc");
+      return Keep(entry.mount_fd, CloneMount(Etc(), "", AT_EMPTY_PATH), "etc");
     }
     for (const std::string_view name : kOurEtc) {
       struct stat status{};
       const std::string text(name);
       const bool placeholder = fstatat(world_etc_.get(), text.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
       if (!placeholder) continue;
-      Result<JailEntry> entry = OpenEntry(root_.etc.get(), text);
+      Result<JailEntry> entry = OpenEntry(Etc(), text);
       if (!entry.ok()) return entry.failure();
       opened_.mounts.etc.push_back(*std::move(entry));
     }
@@ -138,7 +140,7 @@ class Opener {
     for (const char* name : {kResolver, kNameSwitch})
       if (Result<void> added = add(own->get(), name); !added.ok()) return added;
     for (const std::string_view name : kOurEtc)
-      if (Result<void> added = add(root_.etc.get(), std::string(name)); !added.ok()) return added;
+      if (Result<void> added = add(Etc(), std::string(name)); !added.ok()) return added;
     if (world_etc_)
       for (const std::string& name : NamesIn(world_etc_.get()))
         if (Result<void> added = add(world_etc_.get(), name); !added.ok()) return added;

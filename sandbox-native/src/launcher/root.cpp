@@ -19,6 +19,7 @@ constexpr char kCode[] = "LAUNCHER_START_FAILED";
 constexpr char kTree[] = "/tree";
 constexpr char kInputs[] = "/inputs";
 constexpr char kEtcTemplate[] = "/template/etc";
+constexpr char kOtherEtcTemplate[] = "/template/other-etc";
 constexpr char kBinTemplate[] = "/template/bin";
 constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV;
 
@@ -111,14 +112,13 @@ void AddDevices(Setup& setup) {
 }
 
 /// Source of the contents: Nix's sandbox.
-void AddEtc(Setup& setup) {
-  const std::string folder = kEtcTemplate;
-  const std::string ids = std::to_string(kInsideUid) + ":" + std::to_string(kInsideGid);
+void AddEtc(Setup& setup, const std::string& folder, uid_t uid, gid_t gid) {
+  const std::string ids = std::to_string(uid) + ":" + std::to_string(gid);
   setup.Directory(folder, 0755)
       .FileSystem("tmpfs", folder, kQuiet, "mode=0755,size=256k")
       .File(folder + "/passwd", "root:x:0:0:Nix build user:/build:/noshell\nnixbld:x:" + ids +
                                     ":Nix build user:/build:/noshell\nnobody:x:65534:65534:Nobody:/:/noshell\n")
-      .File(folder + "/group", "root:x:0:\nnixbld:!:" + std::to_string(kInsideGid) + ":\nnogroup:x:65534:\n")
+      .File(folder + "/group", "root:x:0:\nnixbld:!:" + std::to_string(gid) + ":\nnogroup:x:65534:\n")
       .File(folder + "/hosts", "127.0.0.1 localhost\n::1 localhost\n")
       .ReadOnly(folder, kQuiet);
 }
@@ -179,7 +179,8 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
       .Do("pivot-root", anchor, [] { return static_cast<int>(syscall(SYS_pivot_root, ".", "old")); })
       .Do("enter-root", "/", [] { return chdir("/"); });
   AddDevices(setup);
-  AddEtc(setup);
+  AddEtc(setup, kEtcTemplate, kInsideUid, kInsideGid);
+  AddEtc(setup, kOtherEtcTemplate, kOtherInsideUid, kOtherInsideGid);
   AddMasks(setup);
   AddViews(setup);
   setup.Clone(InTree(common, directories.store), kInputs, AT_RECURSIVE,
@@ -194,7 +195,7 @@ Result<Root> EnterOwnRoot(const LauncherDirectories& directories) {
       {&root.store, InTree(common, directories.store)},     {&root.staging, InTree(common, directories.staging)},
       {&root.trash, InTree(common, directories.trash)},     {&root.builds, InTree(common, directories.builds)},
       {&root.inputs, kInputs},                              {&root.etc, kEtcTemplate},
-      {&root.bin, kBinTemplate},
+      {&root.other_etc, kOtherEtcTemplate},                 {&root.bin, kBinTemplate},
   };
   for (const auto& [fd, path] : places) {
     Result<UniqueFd> directory = OpenDirectory(path);

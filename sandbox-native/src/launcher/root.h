@@ -28,6 +28,7 @@ struct Root {
   UniqueFd builds;
   UniqueFd inputs;  // the store again, read-only, nosuid, nodev: clones of its parts inherit that
   UniqueFd etc;     // passwd, group and hosts, read-only
+  UniqueFd other_etc;  // the same for builders with other ids
   UniqueFd bin;     // kBinPlaces empty directories and files, read-only, to mount over
   /// How often a name in the store stopped to mean what it had meant. Nobody but the launcher writes there.
   std::unique_ptr<std::atomic<uint64_t>> changes = std::make_unique<std::atomic<uint64_t>>(0);

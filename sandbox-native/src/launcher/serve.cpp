@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
@@ -36,6 +37,9 @@ namespace {
 /// Beside those that builds take: restores and moves never wait behind builds.
 constexpr unsigned int kTreeThreads = 3;
 constexpr rlim_t kTableSize = 4096;
+/// What builders are inside.
+constexpr JailIdentity kUsual{kInsideUid, kInsideGid};
+constexpr JailIdentity kVaried{kOtherInsideUid, kOtherInsideGid};
 
 /// No signal changes anything here but SIGKILL; a builder gets all of them afresh.
 void PrepareSignals() {
@@ -94,21 +98,22 @@ JailHost ExamineHost(Strength strength) {
   return host;
 }
 
-/// A quarter of the ids for jails that are made on demand, so that two factories never give the same one.
-std::pair<Identities, Identities> DivideIdentities(const Identities& all) {
-  if (all.strength == Strength::kSingle) return {all, all};
-  Identities first = all;
-  Identities second = all;
+/// A quarter and an eighth of the ids for jails that are made on demand, so that no two factories ever give the same one.
+std::array<Identities, 3> DivideIdentities(const Identities& all) {
+  if (all.strength == Strength::kSingle) return {all, all, all};
+  Identities first = all, second = all, third = all;
+  third.count = all.count / 8;
   second.count = all.count / 4;
-  first.count = all.count - second.count;
+  first.count = all.count - second.count - third.count;
   second.first = all.first + first.count;
-  return {first, second};
+  third.first = second.first + second.count;
+  return {first, second, third};
 }
 
 class Launcher {
  public:
   Launcher(const Identities& identities, Root root, ServeOptions options)
-      : identities_(identities), root_(std::move(root)), options_(std::move(options)), prepare_(MakePreparePlan(ExamineHost(identities.strength))) {}
+      : identities_(identities), root_(std::move(root)), options_(std::move(options)), host_(ExamineHost(identities.strength)), prepare_(MakePreparePlan(host_)), prepare_varied_(MakePreparePlan(host_, kVaried)) {}
 
   Result<void> Start() {
     const unsigned int most_jobs = options_.most_jobs;
@@ -120,9 +125,10 @@ class Launcher {
     const Swept swept = Sweep(root_, reaper_);
     names_.Start(swept.prefix + "x", swept.left > 0);
     views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
-    const auto [standard, other] = DivideIdentities(identities_);
-    factory_.Start(root_, names_, standard, prepare_, groups_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
-    other_factory_.Start(root_, names_, other, prepare_, groups_, /*most=*/0, /*filtered=*/false);
+    const auto [standard, other, varied] = DivideIdentities(identities_);
+    factory_.Start(root_, names_, standard, prepare_, kUsual, groups_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
+    other_factory_.Start(root_, names_, other, prepare_, kUsual, groups_, /*most=*/0, /*filtered=*/false);
+    varied_factory_.Start(root_, names_, varied, prepare_varied_, kVaried, groups_, /*most=*/0, /*filtered=*/false);
     removals_.Start("remove", 1, 10);
     MessageWriter hello;
     hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
@@ -148,6 +154,7 @@ class Launcher {
   void Clear() {
     factory_.Stop();
     other_factory_.Stop();
+    varied_factory_.Stop();
     kill(-1, SIGKILL);
     views_.Stop();
     Empty(root_, /*patience_ms=*/2000);
@@ -189,7 +196,7 @@ class Launcher {
   void Do(Order& order, const LogPipe& log) {
     switch (order.kind) {
       case MessageKind::kBuild:
-        return RunBuild({channel_, root_, factory_, other_factory_, views_, running_, reaper_, names_, groups_, identities_.network_fd}, log,
+        return RunBuild({channel_, root_, factory_, other_factory_, varied_factory_, views_, running_, reaper_, names_, groups_, identities_.network_fd}, log,
                         first_private_, order);
       case MessageKind::kCancel:
         return running_.Cancel(order.id);
@@ -215,12 +222,15 @@ class Launcher {
   Identities identities_;
   Root root_;
   ServeOptions options_;
+  JailHost host_;
   Plan prepare_;
+  Plan prepare_varied_;
   NameSource names_;
   ControlGroups groups_;
   Reaper reaper_;
   JailFactory factory_;
-  JailFactory other_factory_;  // makes none ahead
+  JailFactory other_factory_;  // makes none ahead, and so does the next
+  JailFactory varied_factory_;
   ViewPool views_;
   RunningBuilds running_;
   TaskQueue removals_;

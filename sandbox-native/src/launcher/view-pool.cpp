@@ -21,9 +21,9 @@ void ViewPool::Start(const Root& root, NameSource& names, Reaper& reaper, Streng
   most_ = most;
 }
 
-Result<View> ViewPool::Take(JailIdentity builder) {
+Result<View> ViewPool::Take(JailIdentity builder, bool fresh) {
   std::optional<View> view;
-  {
+  if (!fresh) {
     const std::lock_guard lock(mutex_);
     if (!free_.empty()) {
       view.emplace(std::move(free_.back()));

@@ -21,8 +21,8 @@ class ViewPool {
   /// builder owns its view, none is used twice.
   void Start(const Root& root, NameSource& names, Reaper& reaper, Strength strength, unsigned int most);
 
-  /// A view for the builder with these ids, which nobody else uses. Fails with JAIL_STEP_FAILED.
-  Result<View> Take(JailIdentity builder);
+  /// A view for the builder with these ids, which nobody else uses; a `fresh` one has no mounts yet. Fails with JAIL_STEP_FAILED.
+  Result<View> Take(JailIdentity builder, bool fresh);
   /// Keeps the view of a build that is over, with its outputs, until it is released.
   void Keep(View view);
   /// Has what is left in a kept view removed; it may be taken again afterwards.

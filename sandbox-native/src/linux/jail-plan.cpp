@@ -26,16 +26,16 @@ namespace {
 constexpr unsigned long kUmountDetach = 2;  // MNT_DETACH; its header does not go with linux/mount.h
 constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV;
 
-void AddIdentity(Plan& plan) {
+void AddIdentity(Plan& plan, JailIdentity inside) {
   // Not from id 0 of the jail's user namespace, which nobody is, so that the capabilities stay for the mounts to come.
-  plan.Add("set-gid", nullptr, SYS_setresgid, kInsideGid, kInsideGid, kInsideGid);
-  plan.Add("set-uid", nullptr, SYS_setresuid, kInsideUid, kInsideUid, kInsideUid);
+  plan.Add("set-gid", nullptr, SYS_setresgid, inside.gid, inside.gid, inside.gid);
+  plan.Add("set-uid", nullptr, SYS_setresuid, inside.uid, inside.uid, inside.uid);
   if (HasDefence(Defence::kNewSession)) plan.Add("new-session", nullptr, SYS_setsid);
   plan.Add("set-umask", nullptr, SYS_umask, 0);
 }
 
 void AddHostName(Plan& plan) {
-  plan.Add("set-host-name", nullptr, SYS_sethostname, plan.Keep("localhost"), strlen("localhost"));
+  plan.Add("set-host-name", nullptr, SYS_sethostname, plan.Keep(kHostName), strlen(kHostName));
   plan.Add("set-domain-name", nullptr, SYS_setdomainname, plan.Keep("(none)"), strlen("(none)"));
 }
 
@@ -170,6 +170,11 @@ void AddStandardLimits(Plan& plan, const JailHost& host) {
 
 void AddExecution(Plan& plan, const JailSpec& spec) {
   for (const JailLimit& limit : spec.limits) AddLimit(plan, limit);
+  if (spec.host_name != kHostName)
+    plan.Add("set-host-name", nullptr, SYS_sethostname, plan.Keep(spec.host_name), spec.host_name.size());
+  if (!spec.processors.empty())
+    plan.Add("set-processors", nullptr, SYS_sched_setaffinity, 0, spec.processors.size() * sizeof(uint64_t),
+             plan.KeepArray(std::vector(spec.processors)));
   plan.Add("set-umask", nullptr, SYS_umask, spec.umask);
   plan.Add("set-personality", nullptr, SYS_personality, spec.personality);
 }
@@ -231,9 +236,9 @@ void AddExec(Plan& plan, const JailSpec& spec) {
 
 }  // namespace
 
-Plan MakePreparePlan(const JailHost& host) {
+Plan MakePreparePlan(const JailHost& host, JailIdentity inside) {
   Plan plan;
-  AddIdentity(plan);
+  AddIdentity(plan, inside);
   AddHostName(plan);
   AddRoot(plan, host);
   AddStandardLimits(plan, host);

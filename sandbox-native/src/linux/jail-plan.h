@@ -7,6 +7,7 @@
 
 #include "core/plan.h"
 #include "linux/jail-spec.h"
+#include "linux/jail.h"
 
 namespace cloister {
 
@@ -45,7 +46,8 @@ struct JailHost {
 };
 
 /// The part that is the same for every jail: made ahead, before anybody knows what will be built in it.
-Plan MakePreparePlan(const JailHost& host);
+/// Its builder has the ids `inside`.
+Plan MakePreparePlan(const JailHost& host, JailIdentity inside = {kInsideUid, kInsideGid});
 
 /// The rest, which ends with execve. Descriptors from `first_private_fd` on are closed; `log_fd` is below it. If the spec asks
 /// for a log of refusals, `ready_fd` is an eventfd that is written to when the filter's listener is in its slot.

@@ -18,7 +18,7 @@ bool IsSafe(const JailSpec& spec) {
   const auto texts = [](const std::vector<std::string>& items) { return std::none_of(items.begin(), items.end(), HasNul); };
   return SplitAbsolutePath(spec.store_directory) && SplitAbsolutePath(spec.build_directory) && base_names(spec.inputs) &&
          base_names(spec.outputs) && (spec.world.empty() || IsBaseName(spec.world)) && !HasNul(spec.builder) &&
-         texts(spec.arguments) && texts(spec.environment) && !spec.arguments.empty() &&
+         !HasNul(spec.host_name) && texts(spec.arguments) && texts(spec.environment) && !spec.arguments.empty() &&
          std::all_of(spec.blocked_networks.begin(), spec.blocked_networks.end(),
                      [](const std::string& text) { return ParseAddressBlock(text).has_value(); }) &&
          std::all_of(spec.files.begin(), spec.files.end(), [](const JailFile& file) { return IsBaseName(file.name); });
@@ -82,6 +82,11 @@ std::optional<JailSpec> ReadJailSpec(MessageReader& reader) {
   spec.blocked_networks = reader.Texts();
   spec.resolver_configuration = reader.Text();
   spec.resources = ReadResourceLimits(reader);
+  spec.other_ids = reader.U8() != 0;
+  spec.host_name = reader.Text();
+  spec.most_processors = reader.U32();
+  spec.fresh_view = reader.U8() != 0;
+  spec.seccomp.whole = spec.other_ids || spec.host_name != kHostName;
   if (!IsSafe(spec)) return std::nullopt;
   return spec;
 }

@@ -17,6 +17,10 @@ namespace cloister {
 /// The identity that every builder has inside of its jail, as in Nix.
 inline constexpr uid_t kInsideUid = 1000;
 inline constexpr gid_t kInsideGid = 100;
+/// And the other one, of a build whose output must not depend on it.
+inline constexpr uid_t kOtherInsideUid = 1234;
+inline constexpr gid_t kOtherInsideGid = 567;
+inline constexpr char kHostName[] = "localhost";
 
 struct JailFile {
   std::string name;  // in the build directory
@@ -69,6 +73,12 @@ struct JailSpec {
   std::vector<std::string> blocked_networks;  // see ParseAddressBlock
   std::string resolver_configuration;         // the contents of /etc/resolv.conf
   ResourceLimits resources;
+  /// What a build that is compared with another one has otherwise.
+  bool other_ids = false;              // kOtherInsideUid and kOtherInsideGid
+  std::string host_name = kHostName;
+  uint32_t most_processors = 0;        // 0: all that the launcher may use, else the last ones of them
+  std::vector<uint64_t> processors;    // those, as a mask: filled in by the launcher
+  bool fresh_view = false;             // its inputs are mounted for it alone, in their order
 };
 
 /// Reads the part of a build's order that is its JailSpec; nothing if it breaks a rule that paths rest on.

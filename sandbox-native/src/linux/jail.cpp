@@ -75,15 +75,15 @@ Result<void> WriteMap(pid_t pid, const char* file, unsigned inside, unsigned out
 
 }  // namespace
 
-Result<std::unique_ptr<Jail>> Jail::Prepare(const Plan& prepare, JailIdentity identity,
+Result<std::unique_ptr<Jail>> Jail::Prepare(const Plan& prepare, JailIdentity identity, JailIdentity inside,
                                             const std::function<void(pid_t)>& joins) {
   std::unique_ptr<Jail> jail(new Jail(identity));
-  Result<void> ready = jail->Start(prepare, joins);
+  Result<void> ready = jail->Start(prepare, inside, joins);
   if (!ready.ok()) return ready.failure();
   return jail;
 }
 
-Result<void> Jail::Start(const Plan& prepare, const std::function<void(pid_t)>& joins) {
+Result<void> Jail::Start(const Plan& prepare, JailIdentity inside, const std::function<void(pid_t)>& joins) {
   stack_ = Stacks().Take();
   if (stack_ == nullptr) return Failure::Errno("JAIL_STEP_FAILED", "allocate-stack");
   control_.prepare = prepare.data();
@@ -108,8 +108,8 @@ Result<void> Jail::Start(const Plan& prepare, const std::function<void(pid_t)>& 
   pidfd_.Reset(pidfd);
   joins(pid_);
 
-  Result<void> mapped = WriteMap(pid_, "uid_map", kInsideUid, identity_.uid);
-  if (mapped.ok()) mapped = WriteMap(pid_, "gid_map", kInsideGid, identity_.gid);
+  Result<void> mapped = WriteMap(pid_, "uid_map", inside.uid, identity_.uid);
+  if (mapped.ok()) mapped = WriteMap(pid_, "gid_map", inside.gid, identity_.gid);
   if (!mapped.ok()) return mapped;
   SetState(control_, JailState::kMapped);
   char path[64];

@@ -28,7 +28,7 @@ class Jail {
  public:
   /// Makes one, as far as `prepare` goes, which must outlive it. It gets the network namespace in which the calling thread
   /// is. `joins` is called with its process before that takes its ids. Fails with JAIL_STEP_FAILED.
-  static Result<std::unique_ptr<Jail>> Prepare(const Plan& prepare, JailIdentity identity,
+  static Result<std::unique_ptr<Jail>> Prepare(const Plan& prepare, JailIdentity identity, JailIdentity inside,
                                                const std::function<void(pid_t)>& joins);
   ~Jail();
   Jail(const Jail&) = delete;
@@ -55,7 +55,7 @@ class Jail {
 
  private:
   explicit Jail(JailIdentity identity) noexcept : identity_(identity) {}
-  Result<void> Start(const Plan& prepare, const std::function<void(pid_t)>& joins);
+  Result<void> Start(const Plan& prepare, JailIdentity inside, const std::function<void(pid_t)>& joins);
   Result<void> WaitUntilReady(const Plan& prepare);
   void CloseSlots() noexcept;
 

@@ -19,9 +19,10 @@ struct SeccompSpec {
   SeccompProfile profile = SeccompProfile::kBuild;
   bool nested_user_namespaces = false;
   bool log = false;  // each refusal is asked about, so that it can be counted
+  bool whole = false;  // nothing is inherited: its jail is not one of those that are made ahead
 
   /// Of nearly all jails: they are made ahead, on a thread that has the greater part of their filter already.
-  bool is_standard() const noexcept { return profile == SeccompProfile::kBuild && !nested_user_namespaces && !log; }
+  bool is_standard() const noexcept { return profile == SeccompProfile::kBuild && !nested_user_namespaces && !log && !whole; }
 };
 
 /// All that a profile refuses.

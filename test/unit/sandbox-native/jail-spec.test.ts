@@ -46,7 +46,7 @@ describe("a spec is refused", () => {
     ["with an environment entry that has no =", { environment: [Buffer.from("PATH")] }, "environment.0"],
     ["with a relative store directory", { storeDirectory: "store" }, "storeDirectory"],
     ["with a store directory that ends in a slash", { storeDirectory: "/store/" }, "storeDirectory"],
-    ["with another uid than the one that jails have", { uid: 0 }, "uid"],
+    ["with a host name that is none", { hostName: "a b" }, "hostName"],
     ["with a network", { network: "host" }, "network"],
     ["with an input that is an output too", { inputs: [out], outputs: [out] }, "outputs"],
     ["with a world that is no input", { world: storeName("w", "world") }, "world"],
