@@ -36,6 +36,9 @@ export interface BuildLogsOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
+/** How long who follows a log waits for what has been written, in milliseconds. */
+const followMs = 30;
+
 /** What stands at the end of a log whose daemon did not live to end it. */
 export const cutOffMarker = "\n[cloister: the log ends here, because its daemon did]\n";
 
@@ -134,6 +137,8 @@ class OpenLog implements LogWriter {
   #bufferedSize = 0;
   #timer: NodeJS.Timeout | undefined;
   #waiters: (() => void)[] = [];
+  /** The timer is for who follows. */
+  #isSoon = false;
   size = 0;
   /** Of `size`, what is in the file. */
   flushedSize = 0;
@@ -153,7 +158,7 @@ class OpenLog implements LogWriter {
     this.#bufferedSize += bytes.length;
     this.size += bytes.length;
     if (this.#bufferedSize >= 64 * 1024) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), this.#flushMs);
+    else this.#flushLater();
   }
 
   close(): void {
@@ -183,12 +188,21 @@ class OpenLog implements LogWriter {
     this.#wake();
   }
 
-  /** Resolves at the next flush, the close, or an abort. */
+  /** Resolves at the next flush, the close, or an abort. While somebody waits, what is written is soon in the file. */
   whenChanged(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       this.#waiters.push(resolve);
+      if (this.#bufferedSize > 0) this.#flushLater();
       signal?.addEventListener("abort", () => resolve(), { once: true });
     });
+  }
+
+  #flushLater(): void {
+    const isFollowed = this.#waiters.length > 0;
+    if (this.#timer !== undefined && (!isFollowed || this.#isSoon)) return;
+    clearTimeout(this.#timer);
+    this.#isSoon = isFollowed;
+    this.#timer = setTimeout(() => this.flush(), isFollowed ? Math.min(followMs, this.#flushMs) : this.#flushMs);
   }
 
   #create(): number {

@@ -37,7 +37,7 @@ import {
 export interface RequestContext extends Cancellable {
   /** Empty unless the row has an upload. */
   readonly upload: ByteStream;
-  readonly onEvent: (event: BuildEvent) => void;
+  readonly onEvent: (event: BuildEvent) => unknown;
   /** Resolves when the client has taken it; nothing is left out. */
   readonly onPacedEvent: (event: BuildEvent) => Promise<void>;
 }

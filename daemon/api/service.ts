@@ -73,12 +73,13 @@ export interface BuildSettingsAsked {
 export interface BuildOptions extends BuildSettingsAsked, Cancellable {
   /** "cancel" by default. The client went away when the signal's reason has the code CLIENT_GONE; else it cancelled. */
   readonly onDisconnect?: OnDisconnect;
-  readonly onEvent?: (event: BuildEvent) => void;
+  /** In this process what it returns is waited for while it is told of what was before it came. */
+  readonly onEvent?: (event: BuildEvent) => unknown;
 }
 
 export interface AttachOptions extends Cancellable {
   /** In this process the next event waits for what it returns; a client's events come as they come. */
-  readonly onEvent?: (event: BuildEvent) => void | Promise<void>;
+  readonly onEvent?: (event: BuildEvent) => unknown;
 }
 
 export interface GcOptions extends Cancellable {

@@ -16,7 +16,7 @@ import { decodeEvent, decodeResult, encodeParams } from "./request-values.ts";
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly upload?: ByteStream;
-  readonly onEvent?: ((event: BuildEvent) => void | Promise<void>) | undefined;
+  readonly onEvent?: ((event: BuildEvent) => unknown) | undefined;
 }
 
 export interface ConnectionOptions {
@@ -31,7 +31,7 @@ interface OpenRequest {
   readonly method: MethodName;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  readonly onEvent: ((event: BuildEvent) => void | Promise<void>) | undefined;
+  readonly onEvent: ((event: BuildEvent) => unknown) | undefined;
   readonly download: IncomingStream | undefined;
   readonly window: Window | undefined;
   readonly stopListening: () => void;

@@ -53,6 +53,7 @@ function heldBy(method: MethodName, params: unknown, result: unknown): Iterable<
     case "queryValidPaths":
       return result as Result<"queryValidPaths">;
     case "build":
+    case "attach":
       return (result as Result<"build">).flatMap(({ outputs }) => Object.values(outputs));
     default:
       return [];

@@ -4,9 +4,10 @@
  */
 import type { BuildEvent } from "../api/events.ts";
 
-export type Listener = (event: BuildEvent) => void;
+/** What it returns is waited for while the past is told. */
+export type Listener = (event: BuildEvent) => unknown;
 
-/** Reads a log from its beginning; only whole pieces as they come, of which more may follow while they are read. */
+/** Reads a log from its beginning until its build ends. */
 export type ReadLog = (recordId: string) => AsyncIterable<Uint8Array>;
 
 /** How much of a log is kept in memory for those who come late, in bytes. */
@@ -42,7 +43,7 @@ export class GoalEvents {
     }
     for (const [listener, queue] of this.#listeners) {
       if (queue === undefined) listener(event);
-      else queue.push(event);
+      else if (event.kind !== "build-log") queue.push(event);
     }
   }
 
@@ -59,29 +60,34 @@ export class GoalEvents {
     this.#listeners.delete(listener);
   }
 
+  /**
+   * The log is told out of its file until all that has been written is told; meanwhile what else happens waits, and of
+   * the log nothing does: a listener that takes it slowly costs no memory.
+   */
   async #catchUp(listener: Listener): Promise<void> {
     const queue: BuildEvent[] = [];
     this.#listeners.set(listener, queue);
     try {
-      await this.#replay(listener, this.#logBytes);
-    } finally {
-      if (this.#listeners.has(listener)) {
-        for (const event of queue) listener(event);
-        this.#listeners.set(listener, undefined);
+      for (let told: unknown; told !== this.#started; ) {
+        told = this.#started;
+        await this.#replay(listener);
+        if (!this.#listeners.has(listener)) return;
+        for (const event of queue.splice(0)) listener(event); // of a check's next round too
       }
+    } finally {
+      if (this.#listeners.has(listener)) this.#listeners.set(listener, undefined);
     }
   }
 
-  async #replay(listener: Listener, byteCount: number): Promise<void> {
+  async #replay(listener: Listener): Promise<void> {
     if (this.#started === undefined) return;
     const { drvPath, name, recordId } = this.#started;
-    let left = byteCount;
-    for await (const chunk of this.#readLog(recordId)) {
+    let told = 0;
+    for await (const bytes of this.#readLog(recordId)) {
       if (!this.#listeners.has(listener)) return;
-      const bytes = chunk.length > left ? chunk.subarray(0, left) : chunk;
-      listener({ kind: "build-log", drvPath, name, bytes });
-      left -= bytes.length;
-      if (left <= 0) return;
+      await listener({ kind: "build-log", drvPath, name, bytes });
+      told += bytes.length;
+      if (this.recordId === recordId && told >= this.#logBytes) return; // what comes now is told as it comes
     }
   }
 }

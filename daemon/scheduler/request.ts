@@ -14,7 +14,7 @@ export class Request {
   readonly leaseOwner: string;
   readonly options: AskedFor;
   readonly startedAtMs = Date.now();
-  readonly tell: (event: BuildEvent) => void;
+  readonly tell: (event: BuildEvent) => unknown;
   readonly #goals = new Map<GoalKey, BuildGoal>();
   readonly #results = new Map<GoalKey, BuildResult>();
   readonly #before: Promise<void>[] = [];
@@ -109,12 +109,13 @@ export class Request {
     return { ...result, outputs };
   }
 
-  #tell(event: BuildEvent): void {
-    if (this.#listenerFailure !== undefined) return;
+  #tell(event: BuildEvent): unknown {
+    if (this.#listenerFailure !== undefined) return undefined;
     try {
-      this.options.onEvent?.(event);
+      return this.options.onEvent?.(event);
     } catch (error) {
       this.#listenerFailure = { error };
+      return undefined;
     }
   }
 }

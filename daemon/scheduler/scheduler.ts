@@ -207,7 +207,7 @@ export class Scheduler {
   #join(request: Request, goal: BuildGoal): void {
     let run = this.#runs.get(goal.key);
     if (run === undefined) {
-      const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId);
+      const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId, { follow: true });
       run = { goal, first: request, events: new GoalEvents(readLog), abort: new StopController(), sinceMs: Date.now() };
       this.#runs.set(goal.key, run);
     }

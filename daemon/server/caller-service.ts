@@ -179,7 +179,7 @@ export class CallerService implements Service {
       return this.#core.requests.build(targets, { ...options, onDisconnect }, this.#caller, this.#owner);
     const onEvent = (event: BuildEvent) => {
       this.#core.noteEvent(event);
-      options.onEvent?.(event);
+      return options.onEvent?.(event);
     };
     return this.#core.scheduler.build(targets, { ...options, onEvent, caller: this.#caller, owner: this.#owner });
   }

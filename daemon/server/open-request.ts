@@ -49,13 +49,15 @@ export class OpenRequest implements RequestContext {
   }
 
   /** A client that reads too slowly misses log lines, and is told so; it never misses what started and ended. */
-  readonly onEvent = (event: BuildEvent): void => {
-    if (event.kind === "build-log" && this.#channel.unsentBytes > eventLimitBytes) {
+  readonly onEvent = (event: BuildEvent): Promise<void> | undefined => {
+    const { unsentBytes } = this.#channel;
+    if (event.kind === "build-log" && unsentBytes > eventLimitBytes) {
       this.#skippedBytes.set(event.drvPath, (this.#skippedBytes.get(event.drvPath) ?? 0) + event.bytes.length);
-      return;
+      return undefined;
     }
     if (event.kind === "build-log" || event.kind === "build-finished") this.#tellSkipped(event);
     this.#sendEvent(event);
+    return unsentBytes > eventLimitBytes / 4 ? this.#channel.drained() : undefined; // for who tells of the past
   };
 
   /** For what is read from files: it goes as the client takes it, and nothing is left out. */

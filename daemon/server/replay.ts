@@ -12,7 +12,7 @@ export interface ReplayOptions {
   readonly readLog: (recordId: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
   /** Resolves when the build has written something, or will not. */
   readonly whenSpoken: (recordId: string) => Promise<void> | undefined;
-  readonly onEvent: (event: BuildEvent) => void | Promise<void>;
+  readonly onEvent: (event: BuildEvent) => unknown;
   readonly signal: AbortSignal;
 }
 

@@ -226,7 +226,7 @@ export class RequestRegistry {
   }
 
   /** Rejects with what the build throws; a request that nobody waits for is settled all the same. */
-  #run(request: WatchedRequest, tell?: (event: BuildEvent) => void): Promise<readonly BuildResult[]> {
+  #run(request: WatchedRequest, tell?: (event: BuildEvent) => unknown): Promise<readonly BuildResult[]> {
     const { scheduler, noteEvent } = this.#parts;
     const { id, caller, abort, leaseOwner, asked } = request;
     const { targets, ...settings } = asked;
@@ -234,10 +234,10 @@ export class RequestRegistry {
     const onEvent = (told: BuildEvent) => {
       const event = told.kind === "plan" ? { ...told, requestId: id } : told;
       noteEvent(event);
-      if (this.#isStopping && !request.isCancelled && isCancelled(event)) return; // it is not, in the long run
+      if (this.#isStopping && !request.isCancelled && isCancelled(event)) return undefined; // it is not, in the long run
       request.note(event);
       if (event.kind !== "build-log") this.#journal.note(request);
-      tell?.(event);
+      return tell?.(event);
     };
     const owner = leaseOwner;
     const building = scheduler.build(targets, { ...settings, id, caller, owner, onEvent, signal: abort.signal });

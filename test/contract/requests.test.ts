@@ -270,6 +270,30 @@ describe.skipIf(missingBusybox).each(implementations)("requests of %s", (_, open
     expect(await service.queryBuildRecords({ text: "shared", limit: 10 })).toHaveLength(1);
   });
 
+  test("who asks for a build late sees its log from the beginning, however long it is", async () => {
+    const bytes = 12_000_000;
+    const script = `yes "$(printf '%0119d' 0)" | head -n ${bytes / 120}; while :; do :; done`;
+    const blocker = await startBlocker(script, "wordy");
+    const [{ recordId = "" } = {}] = (await service.queryActivity()).builds;
+    let written = 0;
+    for await (const piece of service.readLog(recordId, { follow: true })) {
+      written += piece.length;
+      if (written === bytes) break;
+    }
+    const stop = new AbortController();
+    let size = 0;
+    const onEvent = async (event: BuildEvent) => {
+      if (event.kind !== "build-log") return;
+      size += event.bytes.length;
+      if (size >= bytes) stop.abort(new Error("seen"));
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const { target } = blocker.derived;
+    await expect(service.build([target], { ...options, onEvent, signal: stop.signal })).rejects.toThrow("seen");
+    expect(size).toBe(bytes);
+    await blocker.cancel();
+  });
+
   test("one user may not keep more than 100 requests without a client", async () => {
     await startBlocker();
     const { target } = await builds.derive({ name: "waiting", script: "echo > $out" });
