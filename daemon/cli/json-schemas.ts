@@ -3,6 +3,7 @@
  * the types of what is printed come from them. Nothing loads them to print: zod takes longer than a whole command.
  */
 import { z } from "zod";
+import { activityOutputs } from "./activity-schemas.ts";
 
 const path = z.string().meta({ id: "StorePath", description: "logical, the same on every machine" });
 const realPath = z.string().describe("where it lies on this machine");
@@ -73,10 +74,6 @@ const strength = z
   })
   .meta({ id: "Strength" });
 
-const wanter = z
-  .strictObject({ id: z.string(), uid: z.number().optional(), pid: z.number().optional() })
-  .meta({ id: "Wanter", description: "a request" });
-
 export const jsonOutputs = {
   build: z.strictObject({
     results: z.array(
@@ -119,55 +116,7 @@ export const jsonOutputs = {
     .record(z.string(), z.unknown())
     .describe("a NAR listing as Nix writes it: `type`, and `entries`, `size`, `executable`, `narOffset` or `target`"),
   log: z.strictObject({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
-  ps: z.strictObject({
-    requests: z.array(
-      z.strictObject({
-        ...wanter.shape,
-        startedAtMs: z.number(),
-        priority: z.number(),
-        detached: z.boolean().describe("it goes on without a client"),
-        clients: z.number(),
-        total: z.number().describe("builds that it takes"),
-        done: z.number(),
-        failed: z.number(),
-      }),
-    ),
-    builds: z.array(
-      z.strictObject({
-        drvPath: path,
-        name: z.string(),
-        state: z.enum(["waiting", "running", "settling"]),
-        recordId: z.string().optional().describe("once it has started"),
-        sinceMs: z.number().describe("when it came into this state"),
-        requests: z.array(z.string()).describe("the ids of those that want it"),
-        waitsFor: z
-          .object({
-            kind: z.enum(["dependencies", "slot", "share", "memory", "cores", "disk", "build-user", "stopping"]),
-            names: z.array(z.string()).readonly().optional(),
-            count: z.number().optional(),
-            neededBytes: z.number().optional(),
-            freeBytes: z.number().optional(),
-          })
-          .optional(),
-        expectedWallMs: z.number().optional().describe("from earlier builds of the name"),
-        cpuMicroseconds: z.number().optional(),
-        memoryBytes: z.number().optional(),
-      }),
-    ),
-  }),
-  cancel: z.strictObject({
-    kind: z.enum(["request", "build"]).describe("what the id named"),
-    builds: z.array(
-      z.strictObject({
-        drvPath: path,
-        name: z.string(),
-        recordId: z.string().optional(),
-        goesOn: z.boolean().describe("others want it"),
-        wantedBy: z.array(wanter),
-      }),
-    ),
-    dropped: z.number().describe("how many others will not be started"),
-  }),
+  ...activityOutputs(path),
   gc: z.strictObject({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
   roots: z.strictObject({
     roots: z.array(
