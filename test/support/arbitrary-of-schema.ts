@@ -54,6 +54,10 @@ export function arbitraryOf(schema: AnySchema, depth = 0): Arbitrary<unknown> {
       return schema === contentAddress ? address : error;
     case "string":
       return fc.string();
+    case "record":
+      return fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.boolean(), fc.maxSafeInteger(), fc.constant(null)), {
+        maxKeys: 4,
+      });
     case "boolean":
       return fc.boolean();
     case "integer":

@@ -110,8 +110,10 @@ test("peerCredentials tells who connected", async () => {
   await once(server, "listening");
   const client = connect(folder.join("socket"));
   const [accepted] = (await once(server, "connection")) as [Socket & { _handle: { fd: number } }];
-  const own = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() };
-  expect(peerCredentials(accepted._handle.fd)).toEqual(own);
+  const gid = process.getgid?.();
+  const { groups = [], ...peer } = peerCredentials(accepted._handle.fd);
+  expect(peer).toEqual({ pid: process.pid, uid: process.getuid?.(), gid });
+  expect(new Set([gid, ...groups])).toEqual(new Set([gid, ...(process.getgroups?.() ?? [])]));
   for (const socket of [client, accepted]) socket.destroy();
   server.close();
 });
