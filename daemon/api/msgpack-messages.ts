@@ -211,6 +211,7 @@ export const methods = {
     params: object({ id: text() }),
     result: cancelResult,
     untrustedMayNot: "end what other users want (`REQUEST_NOT_YOURS`)",
+    audits: (params) => params,
     invoke: (service, { id }, context) => service.cancel(id, context),
   }),
   queryBuildRecords: method({

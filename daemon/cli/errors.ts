@@ -35,6 +35,23 @@ export const cliErrors = {
     (d: { text: string }) => `no build is recorded for ${d.text}`,
     "Name a derivation, an output path, a build's id, or a name as in `cloister log hello-1.0`",
   ),
+  CLI_SERVICE_NEEDS_ROOT: row(
+    (_: { command: string }) => "only root can change this machine's services",
+    (d) => `Run it as root: sudo cloister ${d.command}`,
+  ),
+  CLI_SERVICE_UNREACHABLE: row(
+    (d: { file: string; folder: string }) =>
+      `the service's user could not start ${d.file}: ${d.folder} is closed to other users`,
+    "Install cloister and Node where all users reach them, such as with `sudo npm install --global`",
+  ),
+  CLI_SERVICE_NO_IDS: row(
+    (d: { file: string; count: number }) => `${d.file} has no room for ${d.count} subordinate ids in one piece`,
+    "Give the user cloister a range by hand, as in subuid(5), then try again",
+  ),
+  CLI_SERVICE_STEP_FAILED: row(
+    (d: { step: string; reason: string }) => `this failed: ${d.step.replace(/ +/g, " ")}: ${d.reason}`,
+    "Mend it and run the command again, or take away what was done with `cloister service remove`",
+  ),
 } as const;
 
 export const CliError = errorClass(cliErrors, "CliError");

@@ -243,6 +243,17 @@ export const jsonOutputs = {
       .optional()
       .describe("with --closure; the largest change of size first"),
   }),
+  "service print": z.strictObject({
+    files: z.array(z.strictObject({ path: z.string(), mode: z.number(), text: z.string() })),
+  }),
+  "service install": z.strictObject({
+    done: z.boolean().describe("false without --yes: what would be done"),
+    steps: z.array(z.string()),
+  }),
+  "service remove": z.strictObject({
+    done: z.boolean().describe("false without --yes, and where nothing is installed"),
+    steps: z.array(z.string()),
+  }),
   "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
   doctor: z.strictObject({
     strengths: z.strictObject({ range: strength, root: strength, single: strength }),

@@ -18,6 +18,7 @@ import { addPathInfoCommand } from "./commands/path-info.ts";
 import { addPsCommand } from "./commands/ps.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRootsCommand } from "./commands/roots.ts";
+import { addServiceCommand } from "./commands/service.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addTreeCommand } from "./commands/tree.ts";
 import { addWhyDependsCommand } from "./commands/why-depends.ts";
@@ -107,6 +108,7 @@ const commands = [
   addDaemonCommand,
   addConfigCommand,
   addReloadCommand,
+  addServiceCommand,
   addDoctorCommand,
 ];
 
