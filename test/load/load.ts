@@ -73,7 +73,10 @@ export async function load(given: LoadOptions): Promise<LoadReport> {
     };
 
     await runOnce(0, given.sabotage && (() => given.sabotage?.(pid)));
-    if (given.sabotage !== undefined) return emptyReport(behaved, problems);
+    if (given.sabotage !== undefined) {
+      await (await store.connect())[Symbol.asyncDispose](); // which removes what the killed one left and we may not
+      return emptyReport(behaved, problems);
+    }
     const before = await settle(pid, store.root);
     const startMs = performance.now();
     for (let run = 1; run <= given.runs; run += 1) await runOnce(run);
