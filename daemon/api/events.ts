@@ -9,7 +9,12 @@ export type BuildEvent =
   /** First of all: what this request will do. `alreadyValid` counts the requested outputs that need nothing. */
   | {
       readonly kind: "plan";
-      readonly toBuild: readonly { readonly drvPath: StorePath; readonly name: string }[];
+      readonly toBuild: readonly {
+        readonly drvPath: StorePath;
+        readonly name: string;
+        /** How long builds of this name took before; absent where none is known. */
+        readonly expectedWallMs?: number;
+      }[];
       readonly alreadyValid: number;
       /** Of a request that may go on without its client: by which it can be attached to. */
       readonly requestId?: string;

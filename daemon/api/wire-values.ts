@@ -195,7 +195,7 @@ export const buildEvent: Schema<BuildEvent> = byKind(
   "kind",
   object({
     kind: oneOf("plan"),
-    toBuild: list(object({ drvPath: storePath, name: text() })),
+    toBuild: list(object({ drvPath: storePath, name: text(), expectedWallMs: absentOr(number) })),
     alreadyValid: count,
     requestId: absentOr(text()),
   }),

@@ -22,6 +22,9 @@ export class Context implements AsyncDisposable {
   readonly paintOut: Painter;
   readonly paint: Painter;
   readonly colours: boolean;
+  readonly coloursOut: boolean;
+  /** Whether a picture may be painted at the end of the terminal that stderr is. */
+  readonly isLive: boolean;
   readonly options: GlobalOptions;
   /** What is said at a Ctrl-C, and once the command has ended because of it. */
   onInterrupt = {
@@ -37,7 +40,9 @@ export class Context implements AsyncDisposable {
     this.json = options.json === true;
     this.colours = wantsColours(process.stderr, place.environment);
     this.paint = new Painter({ colours: this.colours });
-    this.paintOut = new Painter({ colours: wantsColours(process.stdout, place.environment) });
+    this.coloursOut = wantsColours(process.stdout, place.environment);
+    this.paintOut = new Painter({ colours: this.coloursOut });
+    this.isLive = !this.json && process.stderr.isTTY === true && !isDumb(place.environment);
   }
 
   /** The daemon, found or started; one connection for the whole command, and so one lease. */
@@ -79,9 +84,18 @@ export function connectOptions(options: GlobalOptions): ConnectOptions {
   };
 }
 
-/** Source: no-color.org; FORCE_COLOR as Node's own tools read it. */
-export function wantsColours(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
+/**
+ * NO_COLOR counts most, then what forces colours, then what turns them off, then whether it is a terminal. Sources:
+ * no-color.org; bixense.com/clicolors; FORCE_COLOR as Node's own tools read it.
+ */
+export function wantsColours(stream: Pick<NodeJS.WriteStream, "isTTY">, environment: NodeJS.ProcessEnv): boolean {
   if (environment["NO_COLOR"] !== undefined && environment["NO_COLOR"] !== "") return false;
-  if (environment["FORCE_COLOR"] !== undefined) return environment["FORCE_COLOR"] !== "0";
-  return stream.isTTY === true && environment["TERM"] !== "dumb";
+  const { FORCE_COLOR: force, CLICOLOR_FORCE: forceToo = "0" } = environment;
+  if (force !== undefined) return force !== "0" && force !== "false";
+  if (forceToo !== "0" && forceToo !== "") return true;
+  return environment["CLICOLOR"] !== "0" && stream.isTTY === true && !isDumb(environment);
+}
+
+function isDumb(environment: NodeJS.ProcessEnv): boolean {
+  return environment["TERM"] === "dumb";
 }

@@ -18,7 +18,15 @@ export function tolerateGoneReaders(): void {
 }
 
 export function writeLine(stream: NodeJS.WriteStream, line: string): void {
-  if (!gone.has(stream)) stream.write(`${line}\n`);
+  if (printAbove !== undefined && stream.isTTY === true) printAbove(line);
+  else if (!gone.has(stream)) stream.write(`${line}\n`);
+}
+
+let printAbove: ((line: string) => void) | undefined;
+
+/** While something is painted at the end of the terminal, lines for it go through there; undefined: nothing is. */
+export function divertLines(print: ((line: string) => void) | undefined): void {
+  printAbove = print;
 }
 
 /**
@@ -26,7 +34,7 @@ export function writeLine(stream: NodeJS.WriteStream, line: string): void {
  * every escape sequence but colours is taken out, and on a terminal the last line is ended.
  */
 export async function writeStream(stream: ByteStream, context: Context, options: { raw: boolean }): Promise<void> {
-  const cleaner = new TerminalCleaner({ colours: context.colours });
+  const cleaner = new TerminalCleaner({ colours: context.coloursOut });
   let last = "\n";
   const show = async (text: string): Promise<boolean> => {
     last = text.at(-1) ?? last;

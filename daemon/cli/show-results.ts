@@ -21,6 +21,7 @@ export interface EndedBuild {
 
 export async function showResults(context: Context, ended: EndedBuild): Promise<ExitStatus> {
   const { status, progress, results, outLink } = ended;
+  progress[Symbol.dispose]();
   progress.showRefusedCalls();
   progress.showFailures();
   for (const { verdict } of results) if (verdict !== undefined) context.say(printVerdict(verdict, context.paint));

@@ -140,7 +140,7 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(stdout).toMatch(/^\S+-good-1\.0\n$/);
     expect(stderr.match(/^error: /gm)).toHaveLength(1);
     expect(stderr).toContain("error: the builder of bad-1.0 ended with exit status 7 [BUILD_FAILED_EXIT]\n");
-    expect(stderr).toMatch(/not built because of it: needs-1\.0\n$/);
+    expect(stderr).toMatch(/│ no luck\nnot built because of it: needs-1\.0\nhint: /);
 
     const { results, exit } = await cli.json("build", [...args, "-k"]);
     expect(exit).toBe(1);

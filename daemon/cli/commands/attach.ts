@@ -29,7 +29,7 @@ export function addAttachCommand(program: Command, run: Action): void {
         };
         const service = await context.connect();
         const status = await service.status({ signal: context.signal });
-        const progress = new BuildProgress(context, { showLogs: options.log, status });
+        using progress = await BuildProgress.begin(context, { showLogs: options.log, status });
         const { signal } = context;
         const results = await service.attach(id, { onEvent: (event) => progress.show(event), signal });
         return showResults(context, { service, status, progress, results, ...(outLink !== undefined && { outLink }) });

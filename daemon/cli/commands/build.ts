@@ -91,7 +91,10 @@ async function build(context: Context, targets: readonly string[], options: Buil
 
   const vary = readVariations(options);
   const isCheck = options.check === true || rounds > 1 || vary.length > 0;
-  const progress = new BuildProgress(context, { showLogs: options.log === true, status });
+  using progress = await BuildProgress.begin(context, {
+    ...{ showLogs: options.log === true, status },
+    ...(options.keepGoing !== true && { goOn: `cloister build ${targets.map(quote).join(" ")} --keep-going` }),
+  });
   const request = {
     ...(isCheck ? { mode: "check" as const, rounds: Math.max(2, rounds), vary } : { mode: "normal" as const }),
     keepGoing: options.keepGoing === true,
@@ -112,6 +115,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
   };
   const { onDisconnect } = options;
   const results = await service.build(derived, { ...request, onDisconnect, onEvent }).catch(async (error: unknown) => {
+    progress[Symbol.dispose]();
     if (context.signal.aborted) await awaitCancelled(context, service, progress.running);
     throw error;
   });
@@ -122,6 +126,12 @@ async function build(context: Context, targets: readonly string[], options: Buil
     results,
     ...(options.link && { outLink: options.outLink }),
   });
+}
+
+/** For a shell, where it must be. */
+function quote(text: string): string {
+  const clean = cleanText(text);
+  return /^[\w@%+=:,./#-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", "'\\''")}'`;
 }
 
 /** Throws CLI_USAGE. */

@@ -5,7 +5,7 @@ import { parseStorePath } from "../../../../derivations/store-path.ts";
 const drvPath = parseStorePath("00bgd045z0d4icpbc2yyz4gx48ak44la-net-tools-1.60.drv");
 
 function plan(names: readonly string[], alreadyValid: number): string {
-  return printPlan({ kind: "plan", toBuild: names.map((name) => ({ drvPath, name })), alreadyValid });
+  return printPlan({ kind: "plan", toBuild: names.map((name) => ({ drvPath, name })), alreadyValid }, 2);
 }
 
 describe("the plan line", () => {
