@@ -4,12 +4,12 @@ import { errorClass, row } from "../../derivations/error.ts";
 export const serverErrors = {
   CALLER_NOT_ALLOWED: row(
     (d: { uid: number }) => `the user with id ${d.uid} may not use this daemon`,
-    "Ask its owner to start it with `--allow-user`, or use a store of your own with --root",
+    "Ask its owner to name you, or a group of yours, in `allowedUsers`, or use a store of your own with --root",
   ),
   OPERATION_NOT_ALLOWED: row(
     (d: { method: string; uid: number }) =>
       `${d.method} is for trusted users, and the user with id ${d.uid} is not one`,
-    "Ask the daemon's owner to do it, or to start it with `--trust-user`",
+    "Ask the daemon's owner to do it, or to name you in `trustedUsers`; docs/trust.md lists who may do what",
   ),
   DAEMON_FULL: row(
     (d: { limit: number }) => `the daemon already has ${d.limit} connections`,
