@@ -14,6 +14,7 @@ export const messageKinds = {
   remove: 6,
   cancel: 7,
   discard: 8,
+  usage: 9,
   hello: 100,
   answer: 101,
   failure: 102,

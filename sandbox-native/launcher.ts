@@ -75,7 +75,16 @@ export interface StopSignal {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
+/** What a jail that runs has taken so far. */
+export interface JailUsage {
+  readonly cpuMicroseconds: number;
+  /** Resident; pages that several of its processes share count for each. */
+  readonly memoryBytes: number;
+}
+
 export interface BuildOptions {
+  /** By which `usage` tells of it. */
+  readonly name?: string;
   onLog(bytes: Uint8Array): void;
   readonly signal?: StopSignal;
   /**
@@ -114,6 +123,8 @@ export interface Launcher extends AsyncDisposable {
   discard(stagingNames: readonly string[], releaseViews?: readonly string[]): Promise<void>;
   /** From the store to the trash and away; answered when they are gone. */
   remove(names: readonly string[]): Promise<{ freedBytes: bigint; missing: string[] }>;
+  /** What the builds that run have taken so far, by the names that they were given. */
+  usage(): Promise<ReadonlyMap<string, JailUsage>>;
   /** Ends it, with all builds. */
   close(): Promise<void>;
 }
@@ -142,6 +153,7 @@ interface PendingOrder {
   resolve(body: Uint8Array): void;
   reject(error: unknown): void;
   onLog?(bytes: Uint8Array): void;
+  readonly name?: string | undefined;
 }
 
 /** A listener that throws must not keep the messages after this one from being taken. */
@@ -217,7 +229,7 @@ class RunningLauncher implements Launcher {
     if (options.isChecked !== true) assertJailSpec(order.spec);
     const id = this.#nextOrder;
     const cancel = () => this.#send(messageKinds.cancel, id, new Uint8Array());
-    const answer = this.#order(messageKinds.build, encodeBuildOrder(order), [], options.onLog);
+    const answer = this.#order(messageKinds.build, encodeBuildOrder(order), [], options);
     if (options.signal?.aborted) cancel();
     options.signal?.addEventListener("abort", cancel);
     try {
@@ -282,6 +294,17 @@ class RunningLauncher implements Launcher {
     return { freedBytes: reader.u64(), missing: reader.list(() => reader.text()) };
   }
 
+  async usage(): Promise<ReadonlyMap<string, JailUsage>> {
+    const reader = new MessageReader(await this.#order(messageKinds.usage, new Uint8Array()));
+    const usages = new Map<string, JailUsage>();
+    reader.list(() => {
+      const name = this.#pending.get(Number(reader.u64()))?.name;
+      const usage = { cpuMicroseconds: Number(reader.u64()), memoryBytes: Number(reader.u64()) };
+      if (name !== undefined) usages.set(name, usage);
+    });
+    return usages;
+  }
+
   async close(): Promise<void> {
     this.#channel.close();
     this.#channel.setActive(true);
@@ -296,7 +319,7 @@ class RunningLauncher implements Launcher {
     kind: number,
     body: Uint8Array,
     descriptors: readonly number[] = [],
-    onLog?: (bytes: Uint8Array) => void,
+    of: Pick<PendingOrder, "onLog" | "name"> = {},
   ): Promise<Uint8Array> {
     const id = this.#nextOrder++;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -304,7 +327,7 @@ class RunningLauncher implements Launcher {
       reject(new SandboxError("LAUNCHER_GONE", { pid: this.pid }));
       return promise;
     }
-    this.#pending.set(id, { resolve, reject, ...(onLog && { onLog }) });
+    this.#pending.set(id, { resolve, reject, ...(of.onLog && { onLog: of.onLog }), name: of.name });
     if (this.#pending.size === 1) this.#channel.setActive(true);
     this.#send(kind, id, body, descriptors);
     return promise;

@@ -150,6 +150,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   try {
     const order = { ...build.order, moveOutputs: locks !== undefined };
     const answering = launcher.build(order, {
+      name: recordId,
       onLog,
       isChecked: true,
       ...(options.signal && { signal: options.signal }),

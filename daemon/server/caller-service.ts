@@ -5,6 +5,7 @@ import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
 import type { PathInfo } from "../../derivations/path-info.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { JailUsage } from "../../sandbox-native/launcher.ts";
 import { addSource, addText, addToStore } from "../../store/add.ts";
 import { StoreError } from "../../store/errors.ts";
 import { collectGarbage } from "../../store/gc.ts";
@@ -56,6 +57,8 @@ export interface ServiceCore {
   readonly startedAtMs: number;
   readonly maxJobs: number;
   readonly connections: number;
+  /** What running builds have taken so far, by the ids of their records. */
+  readUsage(): Promise<ReadonlyMap<string, JailUsage>>;
   findRunningBuild(recordId: string): RunningBuild | undefined;
   noteEvent(event: BuildEvent): void;
   querySettings(): readonly SettingValue[];
@@ -196,7 +199,9 @@ export class CallerService implements Service {
 
   async queryActivity(): Promise<Activity> {
     const { requests, scheduler } = this.#core;
-    return requests.describe(scheduler.activity());
+    const usages = scheduler.running > 0 ? await this.#core.readUsage() : undefined;
+    const { builds, ...rest } = requests.describe(scheduler.activity());
+    return { ...rest, builds: builds.map((build) => ({ ...build, ...usages?.get(build.recordId ?? "") })) };
   }
 
   async cancel(id: string): Promise<CancelResult> {

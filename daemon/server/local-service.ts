@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { parseStoreDirectory, type StoreDirectory } from "../../derivations/store-path.ts";
-import { type Launcher, type LauncherOptions, startLauncher } from "../../sandbox-native/launcher.ts";
+import { type JailUsage, type Launcher, type LauncherOptions, startLauncher } from "../../sandbox-native/launcher.ts";
 import { defaultWayOut, findPasta, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { StoreLayout } from "../../store/layout.ts";
 import { openStore, type Store, type StoreNotice } from "../../store/store.ts";
@@ -204,6 +204,15 @@ class Local implements LocalService, ServiceCore {
 
   get connections(): number {
     return this.#options.countConnections?.() ?? 0;
+  }
+
+  async readUsage(): Promise<ReadonlyMap<string, JailUsage>> {
+    try {
+      return await this.launcher.usage();
+    } catch (error) {
+      this.log.error(errorFields(error), "what builds have taken so far is not known");
+      return new Map();
+    }
   }
 
   /** A build has its record from its end on; until then its log can be asked for by the id in its events. */

@@ -32,4 +32,12 @@ void RunningBuilds::Remove(uint64_t order) {
   entries_.erase(order);
 }
 
+std::vector<std::pair<uint64_t, pid_t>> RunningBuilds::List() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<uint64_t, pid_t>> list;
+  for (const auto& [order, entry] : entries_)
+    if (entry.jail != nullptr) list.emplace_back(order, entry.jail->pid());
+  return list;
+}
+
 }  // namespace cloister

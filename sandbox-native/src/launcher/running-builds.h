@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "linux/jail.h"
 
@@ -18,6 +20,8 @@ class RunningBuilds {
   /// From now on cancelling kills it. The jail stays until Remove.
   void SetJail(uint64_t order, Jail& jail);
   void Remove(uint64_t order);
+  /// Those whose jail runs: the order, and the first process.
+  std::vector<std::pair<uint64_t, pid_t>> List();
 
  private:
   struct Entry {

@@ -24,6 +24,7 @@
 #include "launcher/build.h"
 #include "launcher/channel.h"
 #include "launcher/jail-factory.h"
+#include "launcher/jail-usage.h"
 #include "launcher/name-source.h"
 #include "launcher/orders.h"
 #include "launcher/reaper.h"
@@ -210,12 +211,26 @@ class Launcher {
         return RunRewrite(trees(), order);
       case MessageKind::kDiscard:
         return RunDiscard(trees(), order);
+      case MessageKind::kUsage:
+        return SendUsage(order.id);
       case MessageKind::kRemove:
         // Long work, which gives way to all other. Shared, because a task can be copied and descriptors cannot.
         return removals_.Push([this, taken = std::make_shared<Order>(std::move(order))] { RunRemove(trees(), *taken); });
       default:
         return channel_.SendFailure(order.id, Failure{"LAUNCHER_ORDER_INVALID", "know-order", EINVAL, "", 0});
     }
+  }
+
+  void SendUsage(uint64_t id) {
+    const std::vector<std::pair<uint64_t, pid_t>> builds = running_.List();
+    std::vector<pid_t> first_processes;
+    for (const auto& [order, first] : builds) first_processes.push_back(first);
+    const std::vector<JailUsage> usages = ReadJailUsage(first_processes);
+    MessageWriter body;
+    body.U32(static_cast<uint32_t>(builds.size()));
+    for (size_t index = 0; index < builds.size(); ++index)
+      body.U64(builds[index].first).U64(usages[index].cpu_microseconds).U64(usages[index].memory_bytes);
+    channel_.Send(MessageKind::kAnswer, id, body.body());
   }
 
   Channel channel_{kChannelFd};

@@ -23,6 +23,7 @@ function brokenLauncher(): Launcher {
     rewrite: broken,
     discard: broken,
     remove: broken,
+    usage: broken,
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
