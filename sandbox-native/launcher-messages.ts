@@ -334,3 +334,20 @@ export function decodeFailure(body: Uint8Array): NativeFailure {
   const reader = new MessageReader(body);
   return { code: reader.text(), step: reader.text(), errno: reader.u32(), path: reader.bytes(), offset: reader.u64() };
 }
+
+/** What a jail that runs has taken so far. */
+export interface JailUsage {
+  readonly cpuMicroseconds: number;
+  /** Resident; pages that several of its processes share count for each. */
+  readonly memoryBytes: number;
+}
+
+/** By the numbers of the orders. */
+export function decodeUsages(body: Uint8Array): (JailUsage & { readonly order: number })[] {
+  const reader = new MessageReader(body);
+  return reader.list(() => ({
+    order: Number(reader.u64()),
+    cpuMicroseconds: Number(reader.u64()),
+    memoryBytes: Number(reader.u64()),
+  }));
+}

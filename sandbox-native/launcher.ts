@@ -13,7 +13,9 @@ import {
   type DecodedBuildAnswer,
   decodeBuildAnswer,
   decodeFailure,
+  decodeUsages,
   encodeBuildOrder,
+  type JailUsage,
   messageKinds,
   type OutputHash,
   readSealedOutput,
@@ -23,8 +25,9 @@ import {
   writeOutputHash,
 } from "./launcher-messages.ts";
 import { MessageReader, MessageWriter } from "./message.ts";
+import { type PendingOrder, tell } from "./pending-order.ts";
 
-export type { BuildOrder, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
+export type { BuildOrder, JailUsage, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
 export type BuildAnswer = DecodedBuildAnswer;
 
 export interface LauncherOptions {
@@ -73,13 +76,6 @@ export interface StopSignal {
   readonly aborted: boolean;
   addEventListener(type: "abort", listener: () => void): void;
   removeEventListener(type: "abort", listener: () => void): void;
-}
-
-/** What a jail that runs has taken so far. */
-export interface JailUsage {
-  readonly cpuMicroseconds: number;
-  /** Resident; pages that several of its processes share count for each. */
-  readonly memoryBytes: number;
 }
 
 export interface BuildOptions {
@@ -147,24 +143,6 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
     }
   }
   throw new SandboxError("NO_STRENGTH_AVAILABLE", { reasons });
-}
-
-interface PendingOrder {
-  resolve(body: Uint8Array): void;
-  reject(error: unknown): void;
-  onLog?(bytes: Uint8Array): void;
-  readonly name?: string | undefined;
-}
-
-/** A listener that throws must not keep the messages after this one from being taken. */
-function tell(pending: PendingOrder, log: Uint8Array): void {
-  try {
-    pending.onLog?.(log);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
 }
 
 /** The order that nobody gave: what the launcher says of itself has this number. */
@@ -295,13 +273,11 @@ class RunningLauncher implements Launcher {
   }
 
   async usage(): Promise<ReadonlyMap<string, JailUsage>> {
-    const reader = new MessageReader(await this.#order(messageKinds.usage, new Uint8Array()));
     const usages = new Map<string, JailUsage>();
-    reader.list(() => {
-      const name = this.#pending.get(Number(reader.u64()))?.name;
-      const usage = { cpuMicroseconds: Number(reader.u64()), memoryBytes: Number(reader.u64()) };
+    for (const { order, ...usage } of decodeUsages(await this.#order(messageKinds.usage, new Uint8Array()))) {
+      const name = this.#pending.get(order)?.name;
       if (name !== undefined) usages.set(name, usage);
-    });
+    }
     return usages;
   }
 
