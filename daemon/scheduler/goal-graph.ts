@@ -67,6 +67,20 @@ export class GoalGraph<Key, Request> {
     return this.#goals.get(key)?.wantedBy ?? new Set();
   }
 
+  /** For each goal that waits for others: those that have not ended. Looks at all there is. */
+  waitingFor(): Map<Key, Key[]> {
+    const waits = new Map<Key, Key[]>();
+    for (const goals of [this.#goals, this.#unwanted])
+      for (const { key, neededBy } of goals.values())
+        for (const dependent of neededBy) {
+          if (this.#goals.get(dependent.key) !== dependent) continue; // decided already, or dropped
+          const needed = waits.get(dependent.key);
+          if (needed === undefined) waits.set(dependent.key, [key]);
+          else needed.push(key);
+        }
+    return waits;
+  }
+
   /**
    * Lets a request want goals, each named once and after what it needs. A goal that is there already keeps what it waits
    * for. A need that the request has no goal for counts as done.

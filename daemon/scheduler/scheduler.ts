@@ -14,6 +14,7 @@ import { checkDerivation } from "../build/check-rounds.ts";
 import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { StopController } from "../build/stop-controller.ts";
+import { describeActivity } from "./describe-activity.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
 import type { PendingBuild } from "./pending-build.ts";
@@ -139,21 +140,10 @@ export class Scheduler {
     await this.#whenIdle();
   }
 
-  /** Who asked for what, what runs, and what waits. */
+  /** Who asked for what, what runs, and what waits for what. */
   activity(): Activity {
-    const requests = Array.from(this.#requests, (request) => ({
-      ...request.asker,
-      ...request.counts,
-      startedAtMs: request.startedAtMs,
-      ...{ priority: 0, detached: false, clients: 1 },
-    }));
-    const builds = Array.from(this.#runs, ([key, run]): Activity["builds"][number] => {
-      const { drvPath, name, recordId, isRunning, wantedBy } = this.#describePending(key);
-      const state = run.isSettling ? "settling" : isRunning ? "running" : "waiting";
-      const { sinceMs } = run;
-      return { drvPath, name, state, sinceMs, requests: wantedBy.map(({ id }) => id), ...(recordId && { recordId }) };
-    });
-    return { requests, builds };
+    const builds = Array.from(this.#runs, ([key, run]) => ({ ...run, pending: this.#describePending(key) }));
+    return describeActivity(this.#requests, builds, this.#graph.waitingFor(), { isDraining: this.#isDraining });
   }
 
   /** Who asks, and what the request of this id still waits for; undefined if there is no such request. */
