@@ -9,10 +9,14 @@ export type { DerivedPath } from "../derivations/derived-path.ts";
 export { CloisterError } from "../derivations/error.ts";
 export type { PathInfo } from "../derivations/path-info.ts";
 export type { StoreDirectory, StorePath } from "../derivations/store-path.ts";
+export type { Activity, BuildActivity, RequestActivity, WaitReason } from "./api/activity.ts";
 export type { BuildEvent } from "./api/events.ts";
+export type { CancelledBuild, CancelResult, OnDisconnect, Wanter } from "./api/requests.ts";
 export type {
   AddMethod,
+  AttachOptions,
   BuildOptions,
+  BuildSettingsAsked,
   ByteStream,
   Caller,
   Cancellable,

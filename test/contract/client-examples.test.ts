@@ -35,6 +35,7 @@ const printed: Readonly<Record<string, RegExp>> = {
   "Submit and watch a build":
     /^1 to build, 0 there already\nhello-1\.0 started; its record is \S+\nbuilding\nhello-1\.0: built\nbuilt \S+-hello-1\.0\n$/,
   Cancel: /^Error: changed my mind\n$/,
+  "Without a client": /^plan\n(?:build-\w+\n)*(?:built|already-valid)\n$/,
   Add: /^\S+-greeting\n$/,
   "Fetch and query": /^128n 1\ndear reader\ntrue\n$/,
   Collect: /^\d+ paths would go, \d+n? bytes; \d+ stay\n$/,
