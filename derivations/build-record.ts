@@ -1,4 +1,5 @@
 /** What is kept of a build: who, when, how long, how much, from what, to what. Plain data, as it is stored and sent. */
+import type { KeptDirectory } from "./build-result.ts";
 import type { ErrorData } from "./error.ts";
 import type { StorePath } from "./store-path.ts";
 import type { Verdict } from "./verdict.ts";
@@ -43,6 +44,8 @@ export interface BuildRecord {
   readonly logFile?: string;
   /** The system calls that its jail refused, if they were counted. */
   readonly refusedCalls?: readonly RefusedCall[];
+  /** If it failed and its build directory was to be kept, which is not for ever. */
+  readonly kept?: KeptDirectory;
   /** If it is the last build of a check: what that found. */
   readonly verdict?: Verdict;
 }

@@ -17,6 +17,19 @@ export interface BuildResult {
   readonly wallMs?: number;
   /** If it was asked for and there was a build: the system calls that the jail refused. */
   readonly refusedCalls?: readonly RefusedCall[];
+  /** If it failed and what it left was to be kept. */
+  readonly kept?: KeptDirectory;
   /** Of a check: whether it came out the same each time, and if not, why. */
   readonly verdict?: Verdict;
+}
+
+/** The build directory of a build that failed, as an archive; to be asked for by the record's id. */
+export interface KeptDirectory {
+  /** Of the archive; 0 if there is none. */
+  readonly sizeBytes: number;
+  /** Why there is none. */
+  readonly problem?: string;
+  /** How many sockets, FIFOs and so on are not in it, and the names of some. */
+  readonly leftOut?: number;
+  readonly leftOutNames?: readonly string[];
 }

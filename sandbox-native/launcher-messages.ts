@@ -15,6 +15,7 @@ export const messageKinds = {
   cancel: 7,
   discard: 8,
   usage: 9,
+  giveUpBuildDirectory: 10,
   hello: 100,
   answer: 101,
   failure: 102,
@@ -50,6 +51,8 @@ export interface BuildOrder {
    * to be decided, by a caller who holds their locks.
    */
   readonly moveOutputs?: boolean;
+  /** Leave the build directory, which must be on disk, until it is given up. */
+  readonly keepDirectory?: boolean;
 }
 
 /** In the order of src/launcher/ending.h, from kOutOfMemory on. */
@@ -177,7 +180,7 @@ export function encodeBuildOrder(order: BuildOrder): Uint8Array {
     writer.bytes(output.name);
     writeOutputHash(writer, output.hash).u8(output.moduloSelf ? 1 : 0);
   });
-  writer.u8(order.moveOutputs ? 1 : 0);
+  writer.u8(order.moveOutputs ? 1 : 0).u8(order.keepDirectory ? 1 : 0);
   return writer.finish();
 }
 
@@ -209,6 +212,8 @@ export interface DecodedBuildAnswer {
   readonly uid: number;
   /** Holds the outputs; to be released by `move` or `discard`. */
   readonly view: string;
+  /** Of a build whose directory was left: to be given to `giveUpBuildDirectory`. Else "". */
+  readonly workspace: string;
   readonly resources: Resources;
   /** Sealed only if the builder exited with 0. */
   readonly outputs: BuiltOutput[];
@@ -242,11 +247,12 @@ export function decodeBuildAnswer(body: Uint8Array): DecodedBuildAnswer {
   const unenforced = bits === 0 ? [] : unenforceableLimits.filter((_, bit) => (bits & (1 << bit)) !== 0);
   const peakMemoryBytes = reader.count();
   const mostProcesses = reader.count();
+  const workspace = reader.text();
   const readTimings = reader.deferNumbers();
   const outputs = reader.list(() => readOutput(reader));
   const refusedCalls = reader.list(() => ({ call: reader.text(), ...readErrno(reader), count: reader.count() }));
   return {
-    ...{ ending, uid, view, outputs, isMoved, unenforced, refusedCalls },
+    ...{ ending, uid, view, workspace, outputs, isMoved, unenforced, refusedCalls },
     resources: {
       ...resources,
       ...(peakMemoryBytes > 0 && { peakMemoryBytes }),

@@ -24,52 +24,14 @@ import {
   strengths,
   writeOutputHash,
 } from "./launcher-messages.ts";
+import type { LauncherOptions } from "./launcher-options.ts";
+import type { ArchivedDirectory, RestoredTree, RewriteOrder } from "./launcher-orders.ts";
 import { MessageReader, MessageWriter } from "./message.ts";
 import { type PendingOrder, tell } from "./pending-order.ts";
 
 export type { BuildOrder, JailUsage, OutputHash, SealedOutput, Strength } from "./launcher-messages.ts";
+export type { LauncherOptions } from "./launcher-options.ts";
 export type BuildAnswer = DecodedBuildAnswer;
-
-export interface LauncherOptions {
-  /** Physical, existing directories; all but `buildsDirectory` must be on one mount. */
-  readonly storeDirectory: string;
-  readonly stagingDirectory: string;
-  readonly trashDirectory: string;
-  readonly buildsDirectory: string;
-  /** "auto" takes the first of range, root, single that the machine grants; a named one fails if it is not granted. */
-  readonly strength: "auto" | Strength;
-  readonly maxJobs: number;
-  /** The program pasta, for builds with a way out; without, a spec that asks for one fails. */
-  readonly pasta?: string;
-  /** The most ids that builds may have; by default all that there are. At least 8. */
-  readonly mostBuildUsers?: number;
-  /**
-   * Where control groups may be made: "auto" (the own group, or one above it), "none", or a group's path as in
-   * /proc/self/cgroup.
-   */
-  readonly controlGroupRoot?: string;
-  readonly executable?: string;
-  /** Given to `executable` after its other arguments: the launcher that tests compile for themselves takes some. */
-  readonly extraArguments?: readonly string[];
-}
-
-export interface RestoredTree {
-  /** For `move` or `discard`. */
-  readonly stagingName: string;
-  readonly narHash: Uint8Array;
-  readonly narSize: bigint;
-  readonly hash?: Uint8Array;
-}
-
-export interface RewriteOrder {
-  readonly stagingName: string;
-  /** Hash parts (32 digits). */
-  readonly pairs: readonly { readonly from: string; readonly to: string }[];
-  readonly candidates: readonly string[];
-  /** The new tree's own: asks for the hash modulo self, by the algorithm of `hash` (sha256 without). */
-  readonly selfHashPart?: string;
-  readonly hash?: OutputHash;
-}
 
 /** What can be told that its work is no longer wanted listens to this much of an AbortSignal. */
 export interface StopSignal {
@@ -117,6 +79,14 @@ export interface Launcher extends AsyncDisposable {
   rewrite(order: RewriteOrder): Promise<SealedOutput>;
   /** Has entries of staging and views removed, some time soon. */
   discard(stagingNames: readonly string[], releaseViews?: readonly string[]): Promise<void>;
+  /**
+   * Removes the directory that a build was asked to leave. With `archiveTo`, a descriptor, it is archived there first: what no
+   * archive can hold is left out. Throws TREE_SYSTEM_CALL, with EFBIG past `mostBytes`; it is removed all the same.
+   */
+  giveUpBuildDirectory(
+    workspace: string,
+    archive?: { readonly to: number; readonly mostBytes: bigint },
+  ): Promise<ArchivedDirectory>;
   /** From the store to the trash and away; answered when they are gone. */
   remove(names: readonly string[]): Promise<{ freedBytes: bigint; missing: string[] }>;
   /** What the builds that run have taken so far, by the names that they were given. */
@@ -265,6 +235,19 @@ class RunningLauncher implements Launcher {
 
   async discard(stagingNames: readonly string[], releaseViews: readonly string[] = []): Promise<void> {
     await this.#order(messageKinds.discard, new MessageWriter().texts(stagingNames).texts(releaseViews).finish());
+  }
+
+  async giveUpBuildDirectory(
+    workspace: string,
+    archive?: { readonly to: number; readonly mostBytes: bigint },
+  ): Promise<ArchivedDirectory> {
+    const body = new MessageWriter()
+      .bytes(workspace)
+      .u64(archive?.mostBytes ?? 0n)
+      .finish();
+    const descriptors = archive === undefined ? [] : [archive.to];
+    const reader = new MessageReader(await this.#order(messageKinds.giveUpBuildDirectory, body, descriptors));
+    return { sizeBytes: reader.count(), leftOut: reader.count(), leftOutNames: reader.list(() => reader.text()) };
   }
 
   async remove(names: readonly string[]): Promise<{ freedBytes: bigint; missing: string[] }> {

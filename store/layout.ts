@@ -19,6 +19,8 @@ export interface StoreLayout {
   readonly trashDirectory: string;
   /** Build directories. */
   readonly buildsDirectory: string;
+  /** What failed builds left, as archives. */
+  readonly keptDirectory: string;
   readonly lockFile: string;
   readonly socketPath: string;
   realPath(path: StorePath): string;
@@ -54,6 +56,7 @@ export function makeLayout(options: LayoutOptions): StoreLayout {
     stagingDirectory: join(movable, "staging"),
     trashDirectory: join(movable, "trash"),
     buildsDirectory: join(movable, "builds"),
+    keptDirectory: join(stateDirectory, "kept"),
     lockFile: join(stateDirectory, "daemon.lock"),
     socketPath: join(stateDirectory, "socket"),
     realPath: (path) => `${realStoreDirectory}/${path}`,

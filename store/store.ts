@@ -16,6 +16,7 @@ import { makeDirectories } from "./directories.ts";
 import { DoubtedPaths } from "./doubted-paths.ts";
 import { isDiskFull, StoreError } from "./errors.ts";
 import { GcRoots } from "./gc-roots.ts";
+import { KeptDirectories } from "./kept-directories.ts";
 import { KeptRequests } from "./kept-requests.ts";
 import type { StoreLayout } from "./layout.ts";
 import { Leases } from "./leases.ts";
@@ -132,6 +133,7 @@ export class Store implements AsyncDisposable {
   readonly records: BuildRecords;
   readonly requests: KeptRequests;
   readonly logs: BuildLogs;
+  readonly keptDirectories: KeptDirectories;
   readonly roots: GcRoots;
   readonly ballast: Ballast;
   readonly barrier: SyncBarrier;
@@ -158,6 +160,7 @@ export class Store implements AsyncDisposable {
     this.derivations = new DerivationFiles(this.directory, this.graph, layout.realPath);
     this.records = new BuildRecords(databases.own, this.directory);
     this.requests = new KeptRequests(databases.own);
+    this.keptDirectories = new KeptDirectories(layout.keptDirectory, { nowMs: () => this.nowMs() });
     this.logs = new BuildLogs(layout.logDirectory, { onFailed: (error) => this.notify({ kind: "log-failed", error }) });
     this.roots = new GcRoots(layout, databases.own);
     this.ballast = ballastOf(layout);

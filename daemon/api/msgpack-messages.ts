@@ -69,6 +69,7 @@ const askedOfBuild = {
   mode: oneOf("normal", "check"),
   rounds: absentOr(count),
   vary: absentOr(list(oneOf(...variationNames))),
+  keepFailed: absentOr(boolean),
   keepGoing: boolean,
   cores: count,
   timeoutMs: count,
@@ -226,6 +227,13 @@ export const methods = {
     result: nil,
     download: true,
     invoke: (service, { recordId, follow }, context) => service.readLog(recordId, withSignal({ follow }, context)),
+  }),
+  readKeptBuild: method({
+    does: "The build directory of a failed build, as a NAR; for who asked for that build, with `keepFailed`, and for the trusted.",
+    params: object({ recordId: text() }),
+    result: nil,
+    download: true,
+    invoke: (service, { recordId }, context) => service.readKeptBuild(recordId, context),
   }),
 
   addIndirectRoot: method({

@@ -68,6 +68,8 @@ export interface BuildSettingsAsked {
   readonly requireLimits?: boolean;
   /** Count the system calls that jails refuse. */
   readonly seccompLog?: boolean;
+  /** What builds that fail leave in their build directories is kept for `readKeptBuild`, until others take its place. */
+  readonly keepFailed?: boolean;
 }
 
 export interface BuildOptions extends BuildSettingsAsked, Cancellable {
@@ -183,6 +185,9 @@ export interface Service extends AsyncDisposable {
   ): Promise<readonly BuildRecord[]>;
   /** The log of a build record, raw bytes of the builder. With `follow`, until the build ends. */
   readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): ByteStream;
+
+  /** The build directory of a build that failed, as a NAR, for whoever asked for that build and for trusted callers. */
+  readKeptBuild(recordId: string, options?: Cancellable): ByteStream;
 
   // Keeping
   /** Registers a symlink of the client's as a root: `link` is absolute, and only ever readlink'ed by the daemon. */

@@ -4,7 +4,7 @@
  * with keys of others are lists of pairs, bigints are 64-bit integers, what is absent is left out.
  */
 import type { BuildRecord } from "../../derivations/build-record.ts";
-import type { BuildResult } from "../../derivations/build-result.ts";
+import type { BuildResult, KeptDirectory } from "../../derivations/build-result.ts";
 import type { ContentAddress } from "../../derivations/content-address.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { ErrorData } from "../../derivations/error.ts";
@@ -178,6 +178,13 @@ const verdict: Schema<Verdict> = object({
   outputs: dictionary(object({ path: storePath, narHash: text(), otherNarHash: text() })),
 });
 
+const kept: Schema<KeptDirectory> = object({
+  sizeBytes: count,
+  problem: absentOr(text()),
+  leftOut: absentOr(count),
+  leftOutNames: absentOr(list(text())),
+});
+
 const refusedCalls = list(object({ call: text(), errno: text(), count: number }));
 
 export const buildResult: Schema<BuildResult> = object({
@@ -189,6 +196,7 @@ export const buildResult: Schema<BuildResult> = object({
   wallMs: absentOr(number),
   refusedCalls: absentOr(refusedCalls),
   verdict: absentOr(verdict),
+  kept: absentOr(kept),
 });
 
 export const buildEvent: Schema<BuildEvent> = byKind(
@@ -242,6 +250,7 @@ export const buildRecord: Schema<BuildRecord> = object({
   logFile: absentOr(text()),
   refusedCalls: absentOr(refusedCalls),
   verdict: absentOr(verdict),
+  kept: absentOr(kept),
 });
 
 export const pathDetails: Schema<PathDetails> = object({

@@ -21,6 +21,7 @@ import { endingError } from "./ending.ts";
 import { BuildError } from "./errors.ts";
 import { findInputClosure, needsResolving, resolve } from "./inputs.ts";
 import { type PreparedBuild, type PrepareOptions, prepareBuild } from "./jail-for.ts";
+import { dropDirectory, keepDirectory } from "./keep-directory.ts";
 import { adoptOutputs, findValidOutputs, noteOutputs } from "./known-outputs.ts";
 import { settleOutputs } from "./outputs.ts";
 import {
@@ -132,7 +133,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   };
   const recordOf = (status: BuildRecord["status"], end: Omit<RecordEnd, "answer" | "logFile"> = {}) =>
     endRecord(runningRecord(), status, { ...end, answer, logFile: log.file });
-  const resultOf = (result: Pick<BuildResult, "status" | "outputs" | "error">): BuildResult => ({
+  const resultOf = (result: Pick<BuildResult, "status" | "outputs" | "error" | "kept">): BuildResult => ({
     ...{ drvPath, recordId, wallMs: performance.now() - startedAt },
     ...(options.seccompLog && answer && { refusedCalls: refusedCallsOf(answer) }),
     ...result,
@@ -184,14 +185,17 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     }
     if (hasLeft(leftovers)) await discard(context, leftovers);
     const made = resultOf({ status: "built", outputs: pathsOf(outputs) });
+    if (answer.workspace !== "") await dropDirectory(context, answer);
     return { result: made, lastLogLines: [], ...(compared && { compared }) };
   } catch (error) {
     clearTimeout(stillRunning);
     if (hasLeft(leftovers)) await discard(context, leftovers);
     if (!(error instanceof CloisterError)) throw error;
     const status = error.code === "BUILD_CANCELLED" ? "cancelled" : "failed";
-    store.records.update(recordOf(status, { error: error.toData() }));
-    const result = resultOf({ status, outputs: {}, error: error.toData() });
+    if (answer !== undefined && status === "cancelled") await dropDirectory(context, answer);
+    const kept = status === "failed" ? await keepDirectory(context, recordId, answer) : undefined;
+    store.records.update(recordOf(status, { error: error.toData(), kept }));
+    const result = resultOf({ status, outputs: {}, error: error.toData(), ...(kept && { kept }) });
     return { result, lastLogLines: log.lastLines(settings.lastLogLines), ...(compared && { compared }) };
   } finally {
     log.close();

@@ -34,6 +34,7 @@ export async function checkDerivation(
       ...rest,
       mode: "check",
       isProbe,
+      keepFailed: options.keepFailed === true && !isProbe,
       ...(vary.length > 0 && { variation: makeVariation(names, vary, options.cores) }),
     });
 

@@ -49,6 +49,8 @@ export interface PrepareOptions {
   readonly limits?: BuildLimits;
   readonly requireLimits?: boolean;
   readonly seccompLog?: boolean;
+  /** Leave the build directory to be kept or given up; it is on disk then. */
+  readonly keepFailed?: boolean;
   /** What this build is given otherwise than always. */
   readonly variation?: Variation;
 }
@@ -111,7 +113,7 @@ export function prepareBuild(
       environment: printEnvironment(environment, variation),
       buildDirectory: {
         inside: variation?.buildDirectory ?? buildDirectoryInside,
-        kind: settings.buildDirectory,
+        kind: options.keepFailed === true ? "disk" : settings.buildDirectory,
         sizeBytes: BigInt(limits.buildDirectoryBytes ?? 0),
         inodes: BigInt(limits.buildDirectoryInodes ?? 0),
       },
@@ -144,6 +146,7 @@ export function prepareBuild(
     },
     candidates: [...inputs.map(hashPartOf), ...outputs.map(({ scratchPath }) => hashPartOf(scratchPath))],
     outputs: outputs.map(({ scratchPath, output }) => ({ name: scratchPath, ...hashesToMake(output) })),
+    ...(options.keepFailed === true && { keepDirectory: true }),
   };
   return {
     drvPath,

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { encodeBase32 } from "../../derivations/base32.ts";
 import type { BuildRecord, BuildResources, BuiltOutput, RefusedCall } from "../../derivations/build-record.ts";
+import type { KeptDirectory } from "../../derivations/build-result.ts";
 import { text } from "../../derivations/bytes.ts";
 import type { ErrorData } from "../../derivations/error.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
@@ -43,6 +44,7 @@ export interface RecordEnd {
   readonly outputs?: readonly SettledOutput[];
   readonly error?: ErrorData;
   readonly logFile?: string | undefined;
+  readonly kept?: KeptDirectory | undefined;
 }
 
 /** The record of a build that runs. */
@@ -87,6 +89,7 @@ export function endRecord(record: BuildRecord, status: BuildRecord["status"], en
     outputs: Object.fromEntries((end.outputs ?? []).map(({ id, info }) => [id, describeOutput(info)])),
     resources: end.answer === undefined ? noResources : resourcesOf(end.answer),
     ...(end.answer !== undefined && end.answer.unenforced.length > 0 && { notEnforced: end.answer.unenforced }),
+    ...(end.kept && { kept: end.kept }),
     ...(end.logFile !== undefined && { logFile: end.logFile }),
     ...(end.answer !== undefined && end.answer.refusedCalls.length > 0 && { refusedCalls: refusedCallsOf(end.answer) }),
   };

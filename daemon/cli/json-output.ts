@@ -1,6 +1,6 @@
 /** What `--json` prints, made from the answers of the service. */
 import type { BuildRecord } from "../../derivations/build-record.ts";
-import type { BuildResult } from "../../derivations/build-result.ts";
+import type { BuildResult, KeptDirectory } from "../../derivations/build-result.ts";
 import { printContentAddress } from "../../derivations/content-address.ts";
 import { parseHash, printHash } from "../../derivations/hash.ts";
 import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
@@ -18,7 +18,11 @@ export function placeJson(storePath: StorePath, status: Status): { path: string;
   };
 }
 
-export function buildJson(results: readonly BuildResult[], status: Status): Json<"build"> {
+export function buildJson(
+  results: readonly BuildResult[],
+  status: Status,
+  directories: ReadonlyMap<string, string> = new Map(),
+): Json<"build"> {
   return {
     results: results.map((result) => ({
       drvPath: result.drvPath.endsWith(".drv") ? printStorePath(status.storeDirectory, result.drvPath) : null,
@@ -29,6 +33,7 @@ export function buildJson(results: readonly BuildResult[], status: Status): Json
       ...(result.error === undefined ? {} : { error: { ...result.error, details: { ...result.error.details } } }),
       ...(result.recordId === undefined ? {} : { recordId: result.recordId }),
       ...(result.refusedCalls === undefined ? {} : { refusedCalls: [...result.refusedCalls] }),
+      ...(result.kept === undefined ? {} : { kept: keptJson(result.kept, directories.get(result.recordId ?? "")) }),
       ...(result.verdict === undefined ? {} : { verdict: verdictJson(result.verdict, status) }),
     })),
   };
@@ -59,12 +64,13 @@ export function pathInfoJson(details: readonly PathDetails[], status: Status): J
 /** A build record is plain data already; its paths and hashes are printed as they are everywhere else. */
 export function recordJson(record: BuildRecord, status: Status): Json<"log">["record"] {
   const full = (storePath: StorePath): string => printStorePath(status.storeDirectory, storePath);
-  const { world, error, notEnforced, refusedCalls, verdict, ...rest } = record;
+  const { world, error, notEnforced, refusedCalls, verdict, kept, ...rest } = record;
   return {
     ...rest,
     drvPath: full(record.drvPath),
     ...(refusedCalls === undefined ? {} : { refusedCalls: [...refusedCalls] }),
     ...(verdict === undefined ? {} : { verdict: verdictJson(verdict, status) }),
+    ...(kept === undefined ? {} : { kept: keptJson(kept) }),
     command: [...record.command],
     environment: { ...record.environment },
     inputs: record.inputs.map(full),
@@ -78,6 +84,17 @@ export function recordJson(record: BuildRecord, status: Status): Json<"log">["re
         { ...output, path: full(output.path), narHash: printHash(parseHash(output.narHash, "sha256"), "sri") },
       ]),
     ),
+  };
+}
+
+function keptJson(
+  { leftOutNames, ...kept }: KeptDirectory,
+  directory?: string,
+): NonNullable<Json<"log">["record"]["kept"]> {
+  return {
+    ...kept,
+    ...(leftOutNames && { leftOutNames: [...leftOutNames] }),
+    ...(directory !== undefined && { directory }),
   };
 }
 

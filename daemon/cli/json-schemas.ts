@@ -28,6 +28,15 @@ const verdict = z
     outputs: z.record(z.string(), z.strictObject({ path, narHash: z.string(), otherNarHash: z.string() })),
   })
   .meta({ id: "Verdict", description: "of a check: `--check`, `--rounds`, `--vary`" });
+const kept = z
+  .strictObject({
+    sizeBytes: z.number().describe("of the archive that the daemon keeps for a while; 0 if there is none"),
+    problem: z.string().optional().describe("why there is none"),
+    leftOut: z.number().optional().describe("sockets, FIFOs and so on, which no archive holds"),
+    leftOutNames: z.array(z.string()).optional(),
+    directory: z.string().optional().describe("where this command has unpacked it"),
+  })
+  .meta({ id: "Kept", description: "what a failed build left in its build directory: `--keep-failed`" });
 const record = z
   .object({
     id: z.string(),
@@ -63,6 +72,7 @@ const record = z
     logFile: z.string().optional().describe("in the daemon's log directory; absent if the builder wrote nothing"),
     refusedCalls: refusedCalls.optional(),
     verdict: verdict.optional(),
+    kept: kept.optional(),
   })
   .meta({ id: "Record", description: "of a build" });
 const strength = z
@@ -85,6 +95,7 @@ export const jsonOutputs = {
         recordId: z.string().optional(),
         refusedCalls: refusedCalls.optional(),
         verdict: verdict.optional(),
+        kept: kept.optional(),
       }),
     ),
   }),
@@ -117,6 +128,7 @@ export const jsonOutputs = {
     .describe("a NAR listing as Nix writes it: `type`, and `entries`, `size`, `executable`, `narOffset` or `target`"),
   log: z.strictObject({ record, log: z.string().describe("as the builder wrote it, escape sequences and all") }),
   ...activityOutputs(path),
+  recover: z.strictObject({ recordId: z.string(), directory: z.string().describe("where it was unpacked") }),
   gc: z.strictObject({ deleted: z.array(path), freedBytes: z.number(), alive: z.number(), dryRun: z.boolean() }),
   roots: z.strictObject({
     roots: z.array(

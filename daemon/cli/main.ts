@@ -16,6 +16,7 @@ import { addLogCommand } from "./commands/log.ts";
 import { addLsCommand } from "./commands/ls.ts";
 import { addPathInfoCommand } from "./commands/path-info.ts";
 import { addPsCommand } from "./commands/ps.ts";
+import { addRecoverCommand } from "./commands/recover.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addRootsCommand } from "./commands/roots.ts";
 import { addServiceCommand } from "./commands/service.ts";
@@ -101,6 +102,7 @@ const commands = [
   addLsCommand,
   addCatCommand,
   addLogCommand,
+  addRecoverCommand,
   addGcCommand,
   addRootsCommand,
   addWorldCommand,

@@ -5,6 +5,7 @@ import type { Service, Status } from "../api/service.ts";
 import { type BuildProgress, exitStatusOf } from "./build-progress.ts";
 import type { Context } from "./context.ts";
 import { buildJson } from "./json-output.ts";
+import { fetchKeptBuilds, type KeptBuild } from "./kept-build.ts";
 import { makeOutLink, outLinkName } from "./out-link.ts";
 import type { ExitStatus } from "./run-command.ts";
 import { realPathOf } from "./store-path-argument.ts";
@@ -15,6 +16,8 @@ export interface EndedBuild {
   readonly status: Status;
   readonly progress: BuildProgress;
   readonly results: readonly BuildResult[];
+  /** What failed builds left; to be fetched. */
+  readonly kept?: readonly KeptBuild[];
   /** Where to link the results; absent: nowhere. */
   readonly outLink?: string;
 }
@@ -24,11 +27,12 @@ export async function showResults(context: Context, ended: EndedBuild): Promise<
   progress[Symbol.dispose]();
   progress.showRefusedCalls();
   progress.showFailures();
+  const directories = await fetchKeptBuilds(context, ended.service, ended.kept ?? []);
   for (const { verdict } of results) if (verdict !== undefined) context.say(printVerdict(verdict, context.paint));
   if (!context.json)
     for (const result of results) for (const [, path] of outputsOf(result)) context.print(realPathOf(path, status));
   if (exitStatusOf(results) === 0 && outLink !== undefined) await link(context, ended, outLink);
-  if (context.json) context.printJson(buildJson(results, status));
+  if (context.json) context.printJson(buildJson(results, status, directories));
   return exitStatusOf(results);
 }
 

@@ -158,6 +158,10 @@ export class Client implements Service {
     return this.#connection.download("readLog", { recordId, follow: options?.follow === true }, options);
   }
 
+  readKeptBuild(recordId: string, options?: Cancellable): ByteStream {
+    return this.#connection.download("readKeptBuild", { recordId }, options);
+  }
+
   async addIndirectRoot(link: string, path: StorePath, options?: Cancellable): Promise<void> {
     await this.#connection.request("addIndirectRoot", { link, path }, options);
   }
@@ -202,7 +206,8 @@ export class Client implements Service {
 }
 
 function askedOfBuild(targets: readonly DerivedPath[], options: BuildSettingsAsked): Params<"submit"> {
-  const { mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog, rounds, vary } = options;
+  const { mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog, rounds, vary, keepFailed } =
+    options;
   return {
     ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs },
     ...(limits === undefined ? {} : { limits }),
@@ -210,5 +215,6 @@ function askedOfBuild(targets: readonly DerivedPath[], options: BuildSettingsAsk
     ...(seccompLog && { seccompLog }),
     ...(rounds !== undefined && { rounds }),
     ...(vary !== undefined && { vary }),
+    ...(keepFailed && { keepFailed }),
   };
 }

@@ -253,11 +253,11 @@ export class Scheduler {
     const { store } = this.#context;
     try {
       const options: Omit<BuildDerivationOptions, "mode"> = {
-        cores: first.options.cores || this.#cores,
-        timeoutMs: first.options.timeoutMs,
+        ...{ cores: first.options.cores || this.#cores, timeoutMs: first.options.timeoutMs },
         silenceMs: first.options.silenceMs,
         ...(first.options.limits && { limits: first.options.limits }),
         ...(first.options.requireLimits === true && { requireLimits: true }),
+        ...(first.options.keepFailed === true && { keepFailed: true }),
         ...(first.options.seccompLog && { seccompLog: true }),
         ...(first.options.caller && { caller: first.options.caller }),
         signal: run.abort,

@@ -223,6 +223,17 @@ export class CallerService implements Service {
     yield* this.#store.logs.readLog(recordId, { follow: options?.follow === true, ...signalOf(options) });
   }
 
+  async *readKeptBuild(recordId: string, options?: Cancellable): AsyncGenerator<Uint8Array> {
+    const record = this.#store.records.find(recordId);
+    if (record === undefined) throw new ServerError("BUILD_RECORD_NOT_FOUND", { recordId });
+    const { uid, trusted } = this.#caller;
+    if (!trusted && record.user?.uid !== uid)
+      throw new ServerError("OPERATION_NOT_ALLOWED", { method: "readKeptBuild", uid });
+    const file = await this.#store.keptDirectories.find(recordId);
+    if (file === undefined) throw new ServerError("KEPT_BUILD_NOT_FOUND", { recordId, problem: record.kept?.problem });
+    yield* file.createReadStream({ ...signalOf(options) }) as AsyncIterable<Buffer>; // closes it
+  }
+
   async addIndirectRoot(link: string, path: StorePath): Promise<void> {
     await addIndirectRoot(this.#store, link, path);
     this.#core.requests.noteRoot(path, this.#caller);

@@ -53,6 +53,11 @@ export const serverErrors = {
       `the user with id ${d.uid} has ${d.limit} requests without a client already, and no more may be kept`,
     "Wait until one has ended, or end one with `cloister cancel`",
   ),
+  KEPT_BUILD_NOT_FOUND: row(
+    (d: { recordId: string; problem: string | undefined }) =>
+      `nothing is kept of what the build ${d.recordId} left${d.problem === undefined ? "" : `: ${d.problem}`}`,
+    "Build it again with `--keep-failed`; only what fails is kept, and newer ones take the place of the oldest",
+  ),
   BUILD_RECORD_NOT_FOUND: row(
     (d: { recordId: string }) => `there is no record of a build ${JSON.stringify(d.recordId)}`,
     "`cloister log NAME` finds the builds of a name; records end with the paths they are about",

@@ -11,6 +11,7 @@ import { isVariationName, type VariationName, variationNames } from "../../api/v
 import { BuildProgress } from "../build-progress.ts";
 import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
+import type { KeptBuild } from "../kept-build.ts";
 import type { Action } from "../main.ts";
 import { assertLinkIsPossible } from "../out-link.ts";
 import type { ExitStatus } from "../run-command.ts";
@@ -27,6 +28,7 @@ interface BuildCommandOptions {
   readonly vary?: boolean;
   readonly varyOnly?: string;
   readonly keepGoing?: boolean;
+  readonly keepFailed?: boolean;
   readonly cores: string;
   readonly timeout: string;
   readonly silence: string;
@@ -52,6 +54,7 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--vary", "build again with all changed that must not matter, and find out what does")
     .option("--vary-only <names>", `the same with some of ${variationNames.join(", ")}`)
     .option("-k, --keep-going", "build what can be built after a failure")
+    .option("--keep-failed", "fetch what failed builds left in their build directories, and say where it is")
     .option("--cores <number>", "cores for one build (NIX_BUILD_CORES); 0 is all", "0")
     .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
     .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
@@ -100,6 +103,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
     keepGoing: options.keepGoing === true,
     ...limits,
     ...(options.seccompLog === true && { seccompLog: true }),
+    ...(options.keepFailed === true && { keepFailed: true }),
     signal: context.signal,
   };
   if (options.detach === true) {
@@ -109,7 +113,10 @@ async function build(context: Context, targets: readonly string[], options: Buil
     context.say(`it goes on without this command: \`cloister attach ${id}\` shows it`);
     return 0;
   }
+  const kept: KeptBuild[] = [];
   const onEvent = (event: BuildEvent) => {
+    if (event.kind === "build-finished" && event.result.kept !== undefined && event.result.recordId !== undefined)
+      kept.push({ recordId: event.result.recordId, name: event.name, kept: event.result.kept });
     if (event.kind === "plan" && event.requestId !== undefined) context.say(`request ${event.requestId}`);
     progress.show(event);
   };
@@ -124,6 +131,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
     status,
     progress,
     results,
+    kept,
     ...(options.link && { outLink: options.outLink }),
   });
 }

@@ -1,14 +1,10 @@
 /** `cloister log`: the log of a build or, with `--record`, all else that was recorded of it; with `--json` both. */
 import type { Command } from "commander";
-import type { BuildRecord } from "../../../derivations/build-record.ts";
-import type { Service, Status } from "../../api/service.ts";
-import type { Context } from "../context.ts";
-import { CliError } from "../errors.ts";
+import { findRecord } from "../find-record.ts";
 import { recordJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
 import { writeStream } from "../output-stream.ts";
 import { printRecord } from "../record-lines.ts";
-import { findStorePlace } from "../store-path-argument.ts";
 import { cleanText } from "../terminal.ts";
 
 interface LogCommandOptions {
@@ -56,12 +52,4 @@ export function addLogCommand(program: Command, run: Action): void {
         return 0;
       }),
     );
-}
-
-async function findRecord(context: Context, service: Service, status: Status, text: string): Promise<BuildRecord> {
-  // A result link or a physical path says which store path is meant; everything else is looked up as it was typed.
-  const place = findStorePlace(text, context.cwd, status);
-  const [record] = await service.queryBuildRecords({ text: place?.path ?? text, limit: 1 }, { signal: context.signal });
-  if (record === undefined) throw new CliError("CLI_LOG_UNKNOWN", { text });
-  return record;
 }

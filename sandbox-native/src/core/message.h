@@ -26,6 +26,7 @@ enum class MessageKind : uint16_t {
   kCancel = 7,
   kDiscard = 8,
   kUsage = 9,  // answered with a list: u64 order of a running build, u64 CPU microseconds, u64 resident bytes
+  kGiveUpBuildDirectory = 10,
   kHello = 100,
   kAnswer = 101,
   kFailure = 102,

@@ -37,6 +37,7 @@ std::optional<BuildOrder> ReadBuildOrder(std::string_view body) {
     if (!IsBaseName(output.name)) return std::nullopt;
   }
   order.move_outputs = reader.U8() != 0;
+  order.keep_directory = reader.U8() != 0;
   if (!reader.Finished()) return std::nullopt;
   return order;
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "launcher/jail-mounts.h"
 #include "launcher/move-into-store.h"
 #include "launcher/network-helper.h"
+#include "launcher/processors.h"
 #include "launcher/watch.h"
 #include "linux/jail-plan.h"
 
@@ -124,23 +124,6 @@ uint64_t Microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
 
-/// The last so many of those that this process may use, as a mask; empty if that is not to be found out.
-std::vector<uint64_t> FindProcessors(uint32_t most) {
-  std::vector<uint64_t> mask(128);  // 8,192 processors
-  const long size = syscall(SYS_sched_getaffinity, 0, mask.size() * sizeof(uint64_t), mask.data());
-  if (size < 0) return {};
-  mask.resize(static_cast<size_t>(size) / sizeof(uint64_t));
-  uint32_t left = most;
-  for (size_t word = mask.size(); word-- > 0;)
-    for (int bit = 63; bit >= 0; --bit) {
-      const uint64_t one = uint64_t{1} << bit;
-      if ((mask[word] & one) == 0) continue;
-      if (left > 0) --left;
-      else mask[word] &= ~one;
-    }
-  return mask;
-}
-
 /// All of a build that needs its jail's directories.
 class Build {
  public:
@@ -195,6 +178,8 @@ class Build {
     return WayOut::Open(context_.network_fd, prepared_.network.fd(), order_.spec.blocked_networks);
   }
 
+  /// Whoever got the answer gives it up.
+  bool has_left_directory() const { return done_.ok() && order_.keep_directory; }
   /// Nothing in the view is of use to anyone.
   bool is_over() const { return !done_.ok() || moved_; }
   const std::string& view_name() const { return view_name_; }
@@ -225,6 +210,7 @@ class Build {
     body.U8(moved_ ? 1 : 0);
     body.U64(ending_.limit).U64(ending_.reached).U32(guard_.unenforced());
     body.U64(group_usage_.peak_memory_bytes.value_or(0)).U64(group_usage_.most_processes.value_or(0));
+    body.Bytes(order_.keep_directory ? prepared_.workspace : "");
     stopwatch_.Write(body);
     body.U32(sealed_count_);
     context_.channel.Send(MessageKind::kAnswer, id_, body.body() + outputs_.body() + refusals_.Body());
@@ -290,6 +276,7 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.running.Remove(message.id);
     return context.channel.SendFailure(message.id, prepared.failure());
   }
+  bool has_left_directory = false;
   Result<View> view = context.views.Take(prepared->jail->identity(), order->spec.fresh_view);
   if (view.ok()) {
     context.running.SetJail(message.id, *prepared->jail);
@@ -302,6 +289,7 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     context.views.Keep(*std::move(view));  // before the answer, for it may be released at once
     build.Answer();
     if (build.is_over()) context.views.Release(build.view_name());
+    has_left_directory = build.has_left_directory();
   } else {
     context.channel.SendFailure(message.id, view.failure());
   }
@@ -317,7 +305,7 @@ void RunBuild(const BuildContext& context, const LogPipe& log, int first_private
     auto group = std::make_shared<ControlGroup>(*std::move(prepared->group));
     context.reaper.Do([&groups = context.groups, group] { groups.Remove(std::move(*group)); });
   }
-  context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));
+  if (!has_left_directory) context.reaper.Remove(context.root.builds.get(), std::move(prepared->workspace), std::move(mounts));
 }
 
 void WriteSealedTree(MessageWriter& body, const SealedTree& sealed) {

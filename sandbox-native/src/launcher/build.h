@@ -38,6 +38,8 @@ struct BuildOrder {
   std::vector<OutputOrder> outputs;
   /// Move all outputs into the store as soon as all are sealed; else none is moved.
   bool move_outputs = false;
+  /// Leave the build directory, which must not be in memory, for an order that gives it up.
+  bool keep_directory = false;
 };
 
 /// What a build's thread works with.

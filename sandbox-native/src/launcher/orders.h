@@ -24,5 +24,7 @@ void RunMove(const TreeContext& context, const Order& order);
 void RunRewrite(const TreeContext& context, const Order& order);
 void RunRemove(const TreeContext& context, const Order& order);
 void RunDiscard(const TreeContext& context, const Order& order);
+/// Archives the directory that a build has left, if there is a descriptor to write to, and removes it in any case.
+void RunGiveUpBuildDirectory(const TreeContext& context, const Order& order);
 
 }  // namespace cloister

@@ -213,6 +213,8 @@ class Launcher {
         return RunDiscard(trees(), order);
       case MessageKind::kUsage:
         return SendUsage(order.id);
+      case MessageKind::kGiveUpBuildDirectory:
+        return RunGiveUpBuildDirectory(trees(), order);
       case MessageKind::kRemove:
         // Long work, which gives way to all other. Shared, because a task can be copied and descriptors cannot.
         return removals_.Push([this, taken = std::make_shared<Order>(std::move(order))] { RunRemove(trees(), *taken); });

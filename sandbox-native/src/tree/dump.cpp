@@ -100,9 +100,9 @@ Result<void> NarSource::EndFile() {
   return {};
 }
 
-Result<void> DumpTree(int parent_fd, const char* name, Sink& sink) {
+Result<void> DumpTree(int parent_fd, const char* name, Sink& sink, WalkPolicy* policy) {
   ScratchBuffer buffer;
-  NarSource source(parent_fd, name);
+  NarSource source(parent_fd, name, policy);
   for (;;) {
     auto size = source.Fill(buffer.data(), buffer.size());
     if (!size) return size.failure();

@@ -44,7 +44,7 @@ class NarSource {
 };
 
 /// Writes the whole archive into `sink`.
-Result<void> DumpTree(int parent_fd, const char* name, Sink& sink);
+Result<void> DumpTree(int parent_fd, const char* name, Sink& sink, WalkPolicy* policy = nullptr);
 
 struct HashedTree {
   Sha256Digest nar_hash{};

@@ -22,12 +22,21 @@ WalkPolicy& ReadOnly() {
 
 Result<bool> WalkPolicy::MakeReadable(const WalkPlace&) { return false; }
 Result<void> WalkPolicy::Enter(const WalkPlace&, UniqueFd&, struct stat&) { return {}; }
+bool WalkPolicy::LeaveOut(const WalkPlace&) { return false; }
 Result<void> WalkPolicy::Leave(const WalkPlace&, int, const struct stat&) { return {}; }
 
 TreeWalk::TreeWalk(int parent_fd, const char* name, WalkPolicy* policy)
     : parent_fd_(parent_fd), top_name_(name), policy_(policy != nullptr ? policy : &ReadOnly()) {}
 
 Result<TreeWalk::Event> TreeWalk::Next() {
+  for (;;) {
+    auto event = Step();
+    if (!event || !left_out_) return event;
+    left_out_ = false;
+  }
+}
+
+Result<TreeWalk::Event> TreeWalk::Step() {
   if (file_) {
     if (auto left = LeaveFile(); !left) return left.failure();
   }
@@ -50,7 +59,13 @@ Result<TreeWalk::Event> TreeWalk::Open(const std::string& name, unsigned char ty
     path_.append(name);
   }
   const WalkPlace place{HoldingDirectory(), is_top ? top_name_ : name_.c_str(), path_};
-  if (levels_.size() >= kMaxLevels) return Failure{policy_->CodeTooDeep(), "walk", 0, path_, 0};
+  const auto refuse = [&](const char* code) -> Result<Event> {
+    if (is_top || !policy_->LeaveOut(place)) return Failure{code, "walk", 0, path_, 0};
+    TrimPath(name_);
+    left_out_ = true;
+    return Event::kDone;
+  };
+  if (levels_.size() >= kMaxLevels) return refuse(policy_->CodeTooDeep());
 
   if (type == DT_UNKNOWN) {
     struct stat status;
@@ -60,7 +75,7 @@ Result<TreeWalk::Event> TreeWalk::Open(const std::string& name, unsigned char ty
   auto event = type == DT_LNK   ? OpenSymlink(place)
                : type == DT_DIR ? OpenFileOrDirectory(place, true)
                : type == DT_REG ? OpenFileOrDirectory(place, false)
-                                : Result<Event>(Failure{policy_->CodeSpecialFile(), "walk", 0, path_, 0});
+                                : refuse(policy_->CodeSpecialFile());
   if (event && *event == Event::kSymlink) TrimPath(name_);
   return event;
 }

@@ -31,6 +31,8 @@ class WalkPolicy {
   virtual Result<void> Enter(const WalkPlace& place, UniqueFd& fd, struct stat& status);
   /// A file was read, a directory left, a symlink given out.
   virtual Result<void> Leave(const WalkPlace& place, int fd, const struct stat& status);
+  /// Asked about what no archive can hold, devices, FIFOs and sockets, and what lies too deep: true leaves it out.
+  virtual bool LeaveOut(const WalkPlace& place);
   virtual const char* CodeSpecialFile() const { return "TREE_SPECIAL_FILE"; }
   virtual const char* CodeTooDeep() const { return "TREE_TOO_DEEP"; }
 };
@@ -65,6 +67,7 @@ class TreeWalk {
     std::string name;  // in its parent
   };
 
+  Result<Event> Step();
   Result<Event> Open(const std::string& name, unsigned char type);
   Result<Event> OpenSymlink(const WalkPlace& place);
   Result<Event> OpenFileOrDirectory(const WalkPlace& place, bool is_directory);
@@ -77,6 +80,7 @@ class TreeWalk {
   const char* top_name_;
   WalkPolicy* policy_;
   bool started_ = false;
+  bool left_out_ = false;  // the last step gave nothing
   std::vector<Level> levels_;
   std::string name_;
   std::string path_;

@@ -22,6 +22,7 @@ function brokenLauncher(): Launcher {
     move: broken,
     rewrite: broken,
     discard: broken,
+    giveUpBuildDirectory: broken,
     remove: broken,
     usage: broken,
     close: () => Promise.resolve(),
