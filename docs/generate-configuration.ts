@@ -1,5 +1,5 @@
 /** docs/configuration.md: every setting of the daemon, from the table in daemon/settings/table.ts. */
-import { systemFile } from "../daemon/settings/resolve.ts";
+import { systemConfigurationFile } from "../daemon/api/socket-place.ts";
 import { defaultOf, flagOf, rowOf, type SettingName, settingNames, variableOf } from "../daemon/settings/table.ts";
 
 export function configurationPage(): string {
@@ -13,7 +13,7 @@ The daemon takes each of its settings from the first of these that says somethin
 1. a flag of \`cloisterd\` (which is \`cloister daemon\`), such as \`--max-jobs 4\`;
 2. an environment variable, such as \`CLOISTER_MAX_JOBS=4\`; an empty one counts as unset;
 3. one configuration file, in [TOML](https://toml.io): the one that \`--config FILE\` or \`CLOISTER_CONFIG\` names; else
-   \`${systemFile}\` for the daemon of the system's store (\`--root /\`), and
+   \`${systemConfigurationFile}\` for the daemon of the system's store (\`--root /\`), and
    \`$XDG_CONFIG_HOME/cloister/cloister.toml\` (\`~/.config/…\`) for that of a store of your own;
 4. the default.
 
@@ -31,8 +31,8 @@ silence = 1800
 logSize = "64M"
 \`\`\`
 
-A daemon that a client starts in the background takes root, store directory and state directory from that client, which
-has them from its own flags and variables.
+A client looks into the same file for \`root\`, \`storeDir\` and \`stateDir\` of a store of your own, and starts its daemon there;
+\`socket\` is for daemons that you start yourself.
 
 This page is made from the table of settings by \`npm run docs\`. ● in the last column: a running daemon takes a new value.
 

@@ -3,7 +3,7 @@
  * sides go through a descriptor of its directory (unix(7); proc(5) for /proc/self/fd).
  */
 import { closeSync, constants, openSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 
 export const defaultStoreDirectory = "/cloister/store";
 
@@ -40,6 +40,24 @@ export function logFileOf(place: StorePlace): string {
 /** What was refused, and what only the trusted did. */
 export function auditFileOf(place: StorePlace): string {
   return join(stateDirectoryOf(place), "log", "audit.log");
+}
+
+/** The system's configuration. */
+export const systemConfigurationFile = "/etc/cloister/cloister.toml";
+
+/**
+ * The configuration of the daemon of a root, as flags and variables say it: the system's store has the system's, any other
+ * its user's own. Source: XDG Base Directory Specification; a relative value counts as unset.
+ */
+export function configurationFileOf(
+  root: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+  home: string,
+): string {
+  if (root === "/") return systemConfigurationFile;
+  const named = environment["XDG_CONFIG_HOME"];
+  const folder = named !== undefined && isAbsolute(named) ? named : join(environment["HOME"] || home, ".config");
+  return join(folder, "cloister", "cloister.toml");
 }
 
 /** A path to the socket that is short enough for the kernel; it works until it is disposed. Throws as `open` does. */

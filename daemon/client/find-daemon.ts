@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { thisProgram } from "../api/build-id.ts";
 import { logFileOf, type StorePlace, socketOf, systemSocket } from "../api/socket-place.ts";
 import { Client } from "./client.ts";
+import { type ConfiguredPlace, readConfiguredPlace } from "./configured-place.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { ClientError } from "./errors.ts";
 import { LastingConnection } from "./lasting-connection.ts";
@@ -64,12 +65,25 @@ async function openDaemon(options: ConnectOptions): Promise<Connection> {
     }
   }
 
+  const root = namedRoot === undefined ? undefined : resolve(namedRoot);
+  const configured = await readConfiguredPlace(environment, root);
   const place: StorePlace = {
-    root: namedRoot === undefined ? ownRoot(environment) : resolve(namedRoot),
+    root: root ?? configured.root ?? ownRoot(environment),
+    ...configuredUnless({ storeDirectory, stateDirectory }, configured),
+  };
+  return openOrStart(place, options);
+}
+
+/** What flags and variables say, else what the file does. */
+function configuredUnless(
+  { storeDirectory, stateDirectory }: Readonly<Record<"storeDirectory" | "stateDirectory", string | undefined>>,
+  { root: _, ...configured }: ConfiguredPlace,
+): Omit<StorePlace, "root"> {
+  return {
+    ...configured,
     ...(storeDirectory === undefined ? {} : { storeDirectory }),
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
   };
-  return openOrStart(place, options);
 }
 
 /** Where a user's own store lies. Source: XDG Base Directory Specification; a relative value counts as unset. */

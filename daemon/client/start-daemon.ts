@@ -10,7 +10,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CloisterError, type ErrorData } from "../../derivations/error.ts";
 import { thisProgram } from "../api/build-id.ts";
-import { logFileOf, type StorePlace } from "../api/socket-place.ts";
+import { logFileOf, type StorePlace, socketOf } from "../api/socket-place.ts";
 import { ClientError } from "./errors.ts";
 
 export type Start =
@@ -59,6 +59,7 @@ export async function startDaemon(place: StorePlace, options: StartOptions): Pro
     ["--root", place.root],
     ["--store-dir", place.storeDirectory],
     ["--state-dir", place.stateDirectory],
+    ["--socket", socketOf(place)], // where its client will look, whatever its configuration file says
     ["--strength", options.strength],
     ["--ready-fd", String(readyDescriptor)],
   ].flatMap(([flag, value]) => (flag === undefined || value === undefined ? [] : [flag, value]));

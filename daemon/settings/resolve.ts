@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import type { SettingSource, SettingValue } from "../api/setting-values.ts";
-import { socketOf } from "../api/socket-place.ts";
+import { configurationFileOf, socketOf } from "../api/socket-place.ts";
 import { SettingsError } from "./errors.ts";
 import { findSettingsFile, type SettingsFile } from "./file.ts";
 import { flagOf, rowOf, type SettingName, type Settings, settingNames, variableOf } from "./table.ts";
@@ -19,9 +19,6 @@ export interface ResolvedSettings {
   /** That was read, or would be if it were there. */
   readonly file: string;
 }
-
-/** The system's configuration. */
-export const systemFile = "/etc/cloister/cloister.toml";
 
 export interface SettingsInput {
   /** What the command line says, read already. */
@@ -41,7 +38,7 @@ export function resolveSettings(input: SettingsInput): ResolvedSettings {
   const { flags, environment } = input;
   const variables = readVariables(environment);
   const root = flags.root ?? variables.get("root") ?? "";
-  const byDefault = resolve(String(root)) === "/" ? systemFile : ownFile(environment);
+  const byDefault = configurationFileOf(resolve(String(root)), environment, homedir());
   const file = input.file === undefined ? byDefault : resolve(input.file);
   const found = findSettingsFile(file);
   if (found === undefined && input.file !== undefined)
@@ -116,15 +113,7 @@ function readVariables(environment: NodeJS.ProcessEnv): ReadonlyMap<SettingName,
 
 /** SettingSource: XDG Base Directory Specification; a relative value counts as unset. */
 function ownRoot(environment: NodeJS.ProcessEnv): string {
-  return join(xdgFolder(environment, "XDG_DATA_HOME", ".local/share"), "cloister");
-}
-
-function ownFile(environment: NodeJS.ProcessEnv): string {
-  return join(xdgFolder(environment, "XDG_CONFIG_HOME", ".config"), "cloister", "cloister.toml");
-}
-
-function xdgFolder(environment: NodeJS.ProcessEnv, variable: string, byDefault: string): string {
-  const named = environment[variable];
-  if (named !== undefined && isAbsolute(named)) return named;
-  return join(environment["HOME"] || homedir(), byDefault);
+  const data = environment["XDG_DATA_HOME"];
+  if (data !== undefined && isAbsolute(data)) return join(data, "cloister");
+  return join(environment["HOME"] || homedir(), ".local", "share", "cloister");
 }

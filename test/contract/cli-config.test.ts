@@ -42,15 +42,24 @@ test("`config` tells each setting and where it comes from, of a daemon that woul
     ...{ name: "maxConnections", value: 50, reloadable: true, source: { kind: "file", file, line: 1 } },
   });
   expect(settings.get("root")).toMatchObject({ value: cli.root, source: { kind: "flag", name: "--root" } });
-  expect([...(await settingsNow(["--set"])).settings.keys()]).toEqual(["root", "maxConnections", "limits.memory"]);
+  expect([...(await settingsNow(["--set"])).settings.keys()]).toEqual([
+    "root",
+    "socket",
+    "maxConnections",
+    "limits.memory",
+  ]);
 });
 
 test("`reload` and SIGHUP apply what can change, say what cannot, and drop no build", async () => {
   configure("maxJobs = 2\nmaxConnections = 50\n");
   cli.define("waits", "while :; do sleep 1; done");
+  await cli.run(["status"]);
   const building = cli.start(["build", "waits.ts"]);
-  const patience = { timeout: 60_000 };
-  await expect.poll(async () => (await cli.json("status", ["status"])).runningBuilds, patience).toBe(1);
+  const patience = { timeout: 150_000 };
+  const runs = expect.poll(async () => (await cli.json("status", ["status"])).runningBuilds, patience).toBe(1);
+  const early = building.ended.then(({ stderr }) => Promise.reject(new Error(`the build ended: ${stderr}`)));
+  await Promise.race([runs, early]);
+  early.catch(() => {}); // later it may
   const { pid } = await cli.json("status", ["status"]);
 
   const file = configure("maxJobs = 1\nmaxConnections = 60\n\n[limits]\nsilence = 99\n");
@@ -105,6 +114,29 @@ test("limits of the file hold for builds, and a new limit for those that begin a
   configure("");
   expect(await cli.json("reload", ["reload"])).toMatchObject({ applied: ["limits.logSize"] });
   expect((await cli.run(["build", "louder.ts"])).status).toBe(0);
+});
+
+test("client and daemon agree on a store whose place the file says", async () => {
+  const root = join(cli.folder, "elsewhere");
+  configure(`root = ${JSON.stringify(root)}\nstoreDir = "/other/store"\nsocket = "/nowhere/socket"\n`);
+  const environment = { CLOISTER_ROOT: "" };
+  const { status, stdout, stderr } = await cli.run(["status"], { environment });
+  expect(status, stderr).toBe(0);
+  expect(stdout).toContain(`/other/store in ${root}/other/store`);
+  expect((await cli.run(["config", "--set"], { environment })).stdout).toMatch(
+    new RegExp(`^root = "${root}" +# --root$[^]*^storeDir = "/other/store" +# --store-dir$`, "m"),
+  );
+  const stopped = await cli.run(["daemon", "stop"], { environment });
+  expect(stopped).toMatchObject({ status: 0, stderr: "the daemon has ended\n" });
+  expect((await cli.run(["config", "--set"], { environment })).stdout).toMatch(/^root = .* # .*cloister.toml:1$/m);
+});
+
+test("a mistake in the file is told by the daemon's start, with its place", async () => {
+  const file = configure("storeDir = [\n");
+  const { status, stderr } = await cli.run(["status"]);
+  expect(status).toBe(1);
+  expect(stderr).toContain("[DAEMON_START_FAILED]");
+  expect(stderr).toContain(`${file}:2:`);
 });
 
 test("the audit log has what only trusted users may do", async () => {
