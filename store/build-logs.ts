@@ -17,6 +17,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { errnoNameOf, nameDiskFull } from "./errors.ts";
+import { LogSize } from "./log-size.ts";
 
 /** Never throws: a log that cannot be written must not end its build. */
 export interface LogWriter {
@@ -46,6 +47,8 @@ export class BuildLogs implements AsyncDisposable {
   readonly #directory: string;
   readonly #flushMs: number;
   readonly #onFailed: (error: unknown) => void;
+  /** Of all of them, on disk. */
+  readonly size: LogSize;
   readonly #open = new Map<string, OpenLog>();
   #compressing: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -54,6 +57,7 @@ export class BuildLogs implements AsyncDisposable {
     this.#directory = logDirectory;
     this.#flushMs = options.flushMs ?? 1000;
     this.#onFailed = options.onFailed;
+    this.size = new LogSize(join(logDirectory, "builds"));
   }
 
   /** The id is a name of ours: letters, digits and dashes, at least three. */
@@ -62,7 +66,9 @@ export class BuildLogs implements AsyncDisposable {
     const log = new OpenLog(file, join(this.#directory, file), this.#flushMs, () => {
       this.#open.delete(recordId);
       if (log.failure !== undefined) this.#onFailed(log.failure);
-      if (log.size > 0) this.#compressLater(join(this.#directory, file));
+      if (log.size === 0) return;
+      this.size.note({ files: 1, bytes: log.size });
+      this.#compressLater(join(this.#directory, file));
     });
     this.#open.set(recordId, log);
     return log;
@@ -119,7 +125,7 @@ export class BuildLogs implements AsyncDisposable {
       if (this.#isClosed) return;
       try {
         if (marker !== "") await appendTo(path, marker);
-        await compress(path);
+        this.size.note({ files: 0, bytes: await compress(path) });
       } catch (error) {
         this.#onFailed(nameDiskFull(error, path, "a compressed log")); // the plain one is kept
       }
@@ -255,11 +261,14 @@ async function openIfThere(path: string) {
   }
 }
 
-async function compress(path: string): Promise<void> {
+/** Resolves to by how many bytes less it takes now, as a negative number. */
+async function compress(path: string): Promise<number> {
   const temporary = `${path}.zst.tmp`;
   await pipeline(createReadStream(path), createZstdCompress(), createWriteStream(temporary, { flush: true }));
+  const [before, after] = await Promise.all([stat(path), stat(temporary)]);
   await rename(temporary, `${path}.zst`);
   await rm(path);
+  return after.size - before.size;
 }
 
 async function appendTo(path: string, text: string): Promise<void> {

@@ -23,6 +23,7 @@ import { Leases } from "./leases.ts";
 import { lockStore, PathLocks } from "./locks.ts";
 import { ReferenceGraph } from "./reference-graph.ts";
 import { Registrar } from "./registrar.ts";
+import { StoreSize } from "./store-size.ts";
 import { findCoveredState, SyncBarrier } from "./sync-barrier.ts";
 import type { TreeWriter } from "./tree-writer.ts";
 import { ValidPaths } from "./valid-paths.ts";
@@ -136,6 +137,8 @@ export class Store implements AsyncDisposable {
   readonly keptDirectories: KeptDirectories;
   readonly roots: GcRoots;
   readonly ballast: Ballast;
+  /** What the valid paths hold. */
+  readonly size: StoreSize;
   readonly barrier: SyncBarrier;
   readonly #clock: () => number;
   /** Tells whoever opened the store. */
@@ -164,6 +167,7 @@ export class Store implements AsyncDisposable {
     this.logs = new BuildLogs(layout.logDirectory, { onFailed: (error) => this.notify({ kind: "log-failed", error }) });
     this.roots = new GcRoots(layout, databases.own);
     this.ballast = ballastOf(layout);
+    this.size = new StoreSize(databases.paths, () => this.graph.size);
     this.#databases = databases;
     this.#checkpoints = new Checkpoints([pathsFile, ownFile].map((file) => join(layout.databaseDirectory, file)));
     this.#closers.push(() => this.#checkpoints[Symbol.asyncDispose]());

@@ -286,6 +286,12 @@ export const methods = {
     role: "trusted",
     invoke: (service, _, context) => service.reload(context),
   }),
+  readMetrics: method({
+    does: "What there is to measure of builds, store and daemon, in the text form of Prometheus. From the first one on the daemon looks how late its own work is, until nobody has asked for ten minutes.",
+    params: object({}),
+    result: text(),
+    invoke: (service, _, context) => service.readMetrics(context),
+  }),
   shutdown: method({
     does: "Asks the daemon to end. Running builds may go on for `drainMs`, then they are cancelled.",
     params: object({ drainMs: count }),

@@ -202,6 +202,9 @@ export interface Service extends AsyncDisposable {
   querySettings(options?: Cancellable): Promise<readonly SettingValue[]>;
   /** Reads the configuration again; what cannot change while it runs stays. Trusted clients only. Throws CONFIG_ codes. */
   reload(options?: Cancellable): Promise<ReloadResult>;
+  /** What there is to measure, in the text form of Prometheus: builds, queue, jails, store, logs, delays of the daemon. */
+  readMetrics(options?: Cancellable): Promise<string>;
+
   /** Asks the daemon to end: it refuses new work, lets running builds go on up to `drainMs`, then cancels them. */
   shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void>;
 }

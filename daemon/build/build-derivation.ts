@@ -162,6 +162,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     crashPoint("build:ordered");
     answer = await answering;
     crashPoint("build:answered");
+    context.tallies?.noteAnswer(answer);
     clearTimeout(stillRunning);
     noteLeftovers(leftovers, answer);
     if (unrecorded !== undefined) throw unrecorded;

@@ -3,6 +3,7 @@ import type { Launcher } from "../../sandbox-native/launcher.ts";
 import { defaultWayOut, type WayOutOptions } from "../../sandbox-native/way-out.ts";
 import type { Store } from "../../store/store.ts";
 import { type BuildLimits, defaultLimits } from "../api/build-limits.ts";
+import type { BuildTallies } from "./tallies.ts";
 
 export interface BuildSettings {
   /** This machine's, such as "x86_64-linux". */
@@ -29,6 +30,7 @@ export interface BuildSettings {
 export interface BuildContext {
   readonly store: Store;
   readonly launcher: Launcher;
+  readonly tallies?: BuildTallies;
   readonly settings: BuildSettings;
 }
 

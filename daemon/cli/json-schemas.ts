@@ -266,6 +266,7 @@ export const jsonOutputs = {
     done: z.boolean().describe("false without --yes, and where nothing is installed"),
     steps: z.array(z.string()),
   }),
+  metrics: z.strictObject({ text: z.string().describe("in the text form of Prometheus") }),
   "daemon stop": z.strictObject({ stopped: z.boolean().describe("false if none ran") }),
   doctor: z.strictObject({
     strengths: z.strictObject({ range: strength, root: strength, single: strength }),

@@ -14,6 +14,7 @@ import { addGcCommand } from "./commands/gc.ts";
 import { addInstantiateCommand } from "./commands/instantiate.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addLsCommand } from "./commands/ls.ts";
+import { addMetricsCommand } from "./commands/metrics.ts";
 import { addPathInfoCommand } from "./commands/path-info.ts";
 import { addPsCommand } from "./commands/ps.ts";
 import { addRecoverCommand } from "./commands/recover.ts";
@@ -107,6 +108,7 @@ const commands = [
   addRootsCommand,
   addWorldCommand,
   addStatusCommand,
+  addMetricsCommand,
   addDaemonCommand,
   addConfigCommand,
   addReloadCommand,

@@ -196,6 +196,10 @@ export class Client implements Service {
     return this.#connection.request("reload", {}, options);
   }
 
+  readMetrics(options?: Cancellable): Promise<string> {
+    return this.#connection.request("readMetrics", {}, options);
+  }
+
   async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {
     await this.#connection.request("shutdown", { drainMs: options.drainMs }, { signal: options.signal });
   }

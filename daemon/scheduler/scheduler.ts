@@ -4,7 +4,7 @@
  */
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
-import { printStorePath, type StorePath } from "../../derivations/store-path.ts";
+import type { StorePath } from "../../derivations/store-path.ts";
 import type { Store } from "../../store/store.ts";
 import type { Activity } from "../api/activity.ts";
 import type { Wanter } from "../api/requests.ts";
@@ -14,13 +14,14 @@ import { checkDerivation } from "../build/check-rounds.ts";
 import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { StopController } from "../build/stop-controller.ts";
+import { BuildTallies } from "../build/tallies.ts";
 import { describeActivity } from "./describe-activity.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
 import type { PendingBuild } from "./pending-build.ts";
 import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";
 import { Request } from "./request.ts";
-import { cancelled, dependencyFailed } from "./unbuilt.ts";
+import { broken, cancelled, dependencyFailed } from "./unbuilt.ts";
 
 export interface SchedulerOptions {
   readonly store: Store;
@@ -58,6 +59,8 @@ interface Run {
 }
 
 export class Scheduler {
+  /** Of all builds so far. */
+  readonly tallies = new BuildTallies();
   #context: BuildContext;
   readonly #maxJobs: number;
   #cores: number;
@@ -78,6 +81,7 @@ export class Scheduler {
     this.#context = {
       store,
       launcher,
+      tallies: this.tallies,
       settings: { ...defaultBuildSettings, ...settings, system },
     };
     this.#maxJobs = options.maxJobs;
@@ -211,7 +215,9 @@ export class Scheduler {
       if (key === undefined) return;
       const run = this.#runs.get(key);
       if (run === undefined) throw new Error(`the goal ${key} is ready, but nothing is known of it`);
-      run.sinceMs = Date.now();
+      const nowMs = Date.now();
+      this.tallies.waiting.note((nowMs - run.sinceMs) / 1000);
+      run.sinceMs = nowMs;
       this.#running.add(run);
       run.ended = this.#run(run);
     }
@@ -222,6 +228,7 @@ export class Scheduler {
     const { leases } = this.#context.store;
     const owner = `build of ${goal.key}`;
     const { result, lastLogLines } = await this.#buildGoal(run, owner);
+    this.tallies.noteResult(result.status);
     if (run.isSettling) this.#settling -= 1;
     this.#running.delete(run);
     if (this.#runs.get(goal.key) === run) this.#runs.delete(goal.key); // else another one waits for this one's end
@@ -230,7 +237,10 @@ export class Scheduler {
 
     const failed = new Set<Request>();
     for (const { end, wantedBy } of this.#graph.finish(goal.key, result.error === undefined ? "succeeded" : "failed")) {
-      if (end.kind === "dependency-failed") this.#runs.delete(end.key);
+      if (end.kind === "dependency-failed") {
+        this.tallies.noteResult("dependency-failed");
+        this.#runs.delete(end.key);
+      }
       for (const request of wantedBy) {
         if (end.kind === "succeeded") leases.take(request.leaseOwner, Object.values(result.outputs));
         else if (!request.keepGoing) failed.add(request);
@@ -274,15 +284,7 @@ export class Scheduler {
         return await checkDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, ...goal.check });
       return await buildDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, mode: "normal" });
     } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      const internal = new BuildError("BUILD_INTERNAL", {
-        drvPath: printStorePath(store.directory, goal.drvPath),
-        name: goal.derivation.name,
-        problem: failure.message,
-        stack: failure.stack ?? "",
-      });
-      const { drvPath } = goal;
-      const result: BuildResult = { drvPath, status: "failed", outputs: {}, error: internal.toData() };
+      const result = broken(this.#context, goal, error);
       return { result, lastLogLines: [] };
     }
   }

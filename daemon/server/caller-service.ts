@@ -35,6 +35,7 @@ import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { ServerError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import type { PathInfoCache } from "./path-info-cache.ts";
 import type { RequestRegistry } from "./request-registry.ts";
 
@@ -51,6 +52,7 @@ export interface ServiceCore {
   readonly scheduler: Scheduler;
   readonly requests: RequestRegistry;
   readonly pathInfos: PathInfoCache;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly system: string;
   readonly strength: Status["strength"];
@@ -262,6 +264,10 @@ export class CallerService implements Service {
 
   async reload(): Promise<ReloadResult> {
     return this.#core.reload();
+  }
+
+  readMetrics(): Promise<string> {
+    return this.#core.metrics.read();
   }
 
   async shutdown(options: Cancellable & { readonly drainMs: number }): Promise<void> {

@@ -18,6 +18,7 @@ import { Scheduler } from "../scheduler/scheduler.ts";
 import { CallerService, type RunningBuild, type ServiceCore } from "./caller-service.ts";
 import type { Retention } from "./ended-requests.ts";
 import { errorFields, type Logger, openLogger } from "./logger.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { PathInfoCache } from "./path-info-cache.ts";
 import { RequestRegistry } from "./request-registry.ts";
 
@@ -139,6 +140,7 @@ class Local implements LocalService, ServiceCore {
   readonly scheduler: Scheduler;
   readonly requests: RequestRegistry;
   readonly pathInfos: PathInfoCache;
+  readonly metrics: Metrics;
   readonly system = systemOfThisMachine();
   readonly startedAtMs = Date.now();
   readonly maxJobs: number;
@@ -176,6 +178,8 @@ class Local implements LocalService, ServiceCore {
     const { retention = {} } = options;
     this.requests = new RequestRegistry({ store, scheduler, log, noteEvent, retention });
     this.requests.takeUp();
+    const { startedAtMs } = this;
+    this.metrics = new Metrics({ store, scheduler, startedAtMs, countConnections: () => this.connections });
   }
 
   get storeDirectory(): StoreDirectory {
@@ -263,6 +267,7 @@ class Local implements LocalService, ServiceCore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(0);
+    this.metrics[Symbol.dispose]();
     await this.store[Symbol.asyncDispose](); // and with it the launcher
   }
 }

@@ -303,7 +303,12 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
     expect(lstatSync(join(cli.cwd, "unheard")).isSymbolicLink()).toBe(true);
   });
 
-  test("status shows the daemon and its store", async () => {
+  test("status and metrics show the daemon and its store", async () => {
+    const { text } = await cli.json("metrics", ["metrics"]);
+    expect(text).toContain("\ncloister_connections 1\n");
+    expect((await cli.run(["metrics"])).stdout).toMatch(
+      /^# HELP cloister_builds_total [\s\S]*\nprocess_start_time_seconds \d+\S*\n$/,
+    );
     const status = await cli.json("status", ["status"]);
     expect(status.realStoreDirectory).toBe(join(cli.root, "cloister/store"));
     const { stdout } = await cli.run(["status"]);

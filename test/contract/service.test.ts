@@ -53,6 +53,28 @@ describe.each(implementations)("%s", (_, open) => {
       expect(status.realStoreDirectory).toBe(join(daemon.root, "cloister/store"));
     });
 
+    test("metrics count what was built, and what the store holds", async () => {
+      const valueOf = (text: string, name: string) => Number(text.split(`\n${name} `)[1]?.split("\n")[0]);
+      const before = await service.readMetrics();
+      const { result } = await builds.build({ name: "measured", script: "echo said; echo > $out" });
+      const failed = await builds.build({ name: "fails", script: "exit 1" });
+      expect([result.status, failed.result.status]).toEqual(["built", "failed"]);
+      const after = await service.readMetrics();
+      const grown = (name: string) => valueOf(after, name) - valueOf(before, name);
+      expect(grown('cloister_builds_total{result="built"}')).toBe(1);
+      expect(grown('cloister_builds_total{result="failed"}')).toBe(1);
+      for (const name of ["waiting", "jail", "builder"]) expect(grown(`cloister_build_${name}_seconds_count`)).toBe(2);
+      expect(grown("cloister_build_seal_seconds_count")).toBe(1);
+      expect(grown('cloister_build_seal_seconds_bucket{le="+Inf"}')).toBe(1);
+      expect(grown("cloister_store_paths")).toBe(3); // two derivations, one output
+      expect(grown("cloister_store_nar_bytes")).toBeGreaterThan(0);
+      expect(valueOf(after, "cloister_database_bytes")).toBeGreaterThan(0);
+      expect(valueOf(after, "cloister_store_paths")).toBe((await service.status()).validPaths);
+      expect(valueOf(after, "cloister_event_loop_delay_seconds_count")).toBeGreaterThan(0);
+      for (const line of after.trim().split("\n"))
+        expect(line).toMatch(/^(?:|# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"]*"\})? [-+.\de]+)$/);
+    });
+
     test("a path that is not valid", async () => {
       expect(await service.queryPathInfo(absent)).toBe(undefined);
       expect(await service.queryPathDetails(absent)).toBe(undefined);
