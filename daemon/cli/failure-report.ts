@@ -2,6 +2,7 @@
  * What failed, on one screen however much it is: each cause with its last log lines, what was not built because of it,
  * and the commands to look further and to go on.
  */
+import { existsSync } from "node:fs";
 import type { ErrorData } from "../../derivations/error.ts";
 import type { Status } from "../api/service.ts";
 import type { BuildTracker, Finished } from "./build-tracker.ts";
@@ -126,7 +127,13 @@ function nextCommands(
 function compareCommand(details: ErrorData["details"] | undefined, status: Status): string {
   const { storeDirectory, realStoreDirectory } = status;
   const here = (path: unknown): string => cleanText(String(path)).replace(storeDirectory, () => realStoreDirectory);
-  return `diff -r ${here(details?.["path"])} ${here(details?.["second"])}`;
+  return `${compareProgram()} ${here(details?.["path"])} ${here(details?.["second"])}`;
+}
+
+/** Only named, never run unasked: it takes apart whatever a builder made, with dozens of other programs. */
+function compareProgram(): string {
+  const places = ["/usr/bin/diffoscope", "/usr/local/bin/diffoscope"];
+  return places.some((place) => existsSync(place)) ? "diffoscope" : "diff -r";
 }
 
 /** The derivation that failed, as both errors name it. */

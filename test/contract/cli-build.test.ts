@@ -163,7 +163,7 @@ export const good = derivation({ name: "good-1.0", world, script: "mkdir $out" }
       /what differs: \[BUILD_NOT_DETERMINISTIC\]\n {2}other: other contents from byte \d+ on, "\S+" and "\S+"\n/,
     );
     expect(stderr).toContain("it comes out differently when nothing is varied");
-    const command = /to compare them: (diff -r \S+ \S+)\n/.exec(stderr)?.[1]?.split(" ") ?? [];
+    const command = /to compare them: ((?:diff -r|diffoscope) \S+ \S+)\n/.exec(stderr)?.[1]?.split(" ") ?? [];
     expect(stderr).not.toMatch(/hint:.*\/cloister\/store\//); // where only builders find it
     expect(() => execFileSync(command[0] ?? "", command.slice(1), { stdio: "pipe" })).toThrow(
       expect.objectContaining({ status: 1, stdout: expect.objectContaining({ length: expect.any(Number) }) }),
