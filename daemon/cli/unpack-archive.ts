@@ -4,12 +4,12 @@
  */
 import { Buffer } from "node:buffer";
 import { constants } from "node:fs";
-import { chmod, type FileHandle, mkdir, mkdtemp, open, symlink } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, mkdtemp, open, rm, symlink } from "node:fs/promises";
 import { NarDecoder } from "../../derivations/nar/decoder.ts";
 import type { NarEvent } from "../../derivations/nar/grammar.ts";
 import type { ByteStream } from "../api/service.ts";
 
-/** Unpacks into a new directory whose name begins with `prefix`, and gives its path. Throws the NAR_ codes, and as node:fs. */
+/** Unpacks into a new directory whose name begins with `prefix`, and gives its path; what fails leaves none. Throws the NAR_ codes, and as node:fs. */
 export async function unpackArchive(archive: ByteStream, prefix: string): Promise<string> {
   const top = await mkdtemp(prefix); // 0700: until the end nobody else can put a link in our way
   const unpacker = new Unpacker(Buffer.from(`${top}/build`));
@@ -17,8 +17,11 @@ export async function unpackArchive(archive: ByteStream, prefix: string): Promis
   try {
     for await (const chunk of archive) for (const event of decoder.push(chunk)) await unpacker.take(event);
     decoder.end();
-  } finally {
     await unpacker.end();
+  } catch (error) {
+    await unpacker.end();
+    await rm(top, { recursive: true, force: true }); // half of it would only mislead
+    throw error;
   }
   return `${top}/build`;
 }

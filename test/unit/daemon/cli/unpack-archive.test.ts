@@ -59,5 +59,5 @@ test("names that lead elsewhere and archives that end too early are refused", as
   up.write("..", up.indexOf("aa\0\0"));
   await expect(unpack(up)).rejects.toMatchObject({ code: "NAR_NAME_INVALID" });
   await expect(unpack(bytes.subarray(0, bytes.length - 8))).rejects.toMatchObject({ code: "NAR_TRUNCATED" });
-  expect(readdirSync(directory).every((name) => name.startsWith("x-"))).toBe(true);
+  expect(readdirSync(directory), "nothing is left of them").toEqual([]);
 });
