@@ -75,6 +75,11 @@ describe.each(implementations)("%s", (_, open) => {
         expect(line).toMatch(/^(?:|# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"]*"\})? [-+.\de]+)$/);
     });
 
+    test("no settings, and nothing to read again, where a program and no configuration said how it is", async () => {
+      expect(await service.querySettings()).toEqual([]);
+      expect(await service.reload()).toEqual({ applied: [], needRestart: [] });
+    });
+
     test("a path that is not valid", async () => {
       expect(await service.queryPathInfo(absent)).toBe(undefined);
       expect(await service.queryPathDetails(absent)).toBe(undefined);
