@@ -6,6 +6,7 @@ import {
   closeSync,
   createReadStream,
   createWriteStream,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -51,6 +52,8 @@ export class BuildLogs implements AsyncDisposable {
   readonly size: LogSize;
   readonly #open = new Map<string, OpenLog>();
   #compressing: Promise<void> = Promise.resolve();
+  /** Of what a dead owner left. */
+  #marking: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
   constructor(logDirectory: string, options: BuildLogsOptions) {
@@ -80,6 +83,7 @@ export class BuildLogs implements AsyncDisposable {
     options: { readonly follow?: boolean; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<Uint8Array> {
     const { signal } = options;
+    await this.#marking;
     const log = this.#open.get(recordId);
     if (log !== undefined) return yield* followLog(log, options.follow === true, signal);
     const path = join(this.#directory, fileOf(recordId));
@@ -97,15 +101,29 @@ export class BuildLogs implements AsyncDisposable {
     }
   }
 
-  /** After a start: marks and compresses what a dead owner left. */
-  adopt(): void {
+  /** Of a build's log, relative to the log directory: as it was named when it was written. Undefined if there is none. */
+  findFile(recordId: string): string | undefined {
+    const file = fileOf(recordId);
+    const path = join(this.#directory, file);
+    return existsSync(path) || existsSync(`${path}.zst`) ? file : undefined;
+  }
+
+  /**
+   * After a start: compresses what a dead owner left, and marks the logs of builds that did not end: what they wrote last
+   * may lack. Reading waits for the marks.
+   */
+  adopt(isCut: (recordId: string) => boolean): void {
+    const marks: Promise<void>[] = [];
     const builds = join(this.#directory, "builds");
     for (const prefix of readNames(builds))
       for (const name of readNames(join(builds, prefix))) {
         const path = join(builds, prefix, name);
-        if (name.endsWith(".log")) this.#compressLater(path, cutOffMarker);
-        else if (name.endsWith(".tmp")) this.#compressing = this.#compressing.then(() => rm(path, { force: true }));
+        if (name.endsWith(".log")) {
+          if (isCut(prefix + name.slice(0, -".log".length))) marks.push(this.#mark(path));
+          this.#compressLater(path);
+        } else if (name.endsWith(".tmp")) this.#compressing = this.#compressing.then(() => rm(path, { force: true }));
       }
+    this.#marking = Promise.all(marks);
   }
 
   /** Resolves when all that is to be compressed now is. */
@@ -119,12 +137,20 @@ export class BuildLogs implements AsyncDisposable {
     await this.#compressing;
   }
 
+  async #mark(path: string): Promise<void> {
+    try {
+      await appendTo(path, cutOffMarker);
+    } catch (error) {
+      this.#onFailed(nameDiskFull(error, path, "the mark at the end of a log"));
+    }
+  }
+
   /** One at a time, off everyone's path. */
-  #compressLater(path: string, marker = ""): void {
+  #compressLater(path: string): void {
     this.#compressing = this.#compressing.then(async () => {
+      await this.#marking;
       if (this.#isClosed) return;
       try {
-        if (marker !== "") await appendTo(path, marker);
         this.size.note({ files: 0, bytes: await compress(path) });
       } catch (error) {
         this.#onFailed(nameDiskFull(error, path, "a compressed log")); // the plain one is kept

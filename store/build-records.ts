@@ -116,21 +116,23 @@ export class BuildRecords {
   /**
    * After a start: settles what a dead owner left. A record that names outputs is done if they all are valid: then the
    * builder exited with 0, and what else of its end was not written is lost. Every other one that is not finished failed
-   * with STORE_BUILD_INTERRUPTED. `describe` is undefined for a path that is not valid. Returns the settled records.
+   * with STORE_BUILD_INTERRUPTED. Returns the settled records.
    */
-  reconcile(describe: (path: StorePath) => BuiltOutput | undefined, nowMs: number): BuildRecord[] {
+  reconcile(known: KnownAtStart, nowMs: number): BuildRecord[] {
     const settled = this.#statements.running.all().map((row): Numbered => {
       const body = JSON.parse(row.body) as BuildRecord; // written by #writeRunning alone
       const outputs: Record<string, BuiltOutput> = {};
       for (const [id, { path }] of Object.entries(body.outputs)) {
-        const output = describe(path);
+        const output = known.describe(path);
         if (output !== undefined) outputs[id] = output;
       }
       const count = Object.keys(outputs).length;
       const isDone = count > 0 && count === Object.keys(body.outputs).length;
+      const logFile = known.findLogFile(body.id);
+      const rest = { ...body, ...(logFile !== undefined && { logFile }) };
       const record: BuildRecord = isDone
-        ? { ...body, status: "done", exitStatus: 0, stoppedAtMs: body.stoppedAtMs ?? nowMs, outputs }
-        : { ...body, status: "failed", outputs: {}, stoppedAtMs: nowMs, error: interruptedBuild(body.name) };
+        ? { ...rest, status: "done", exitStatus: 0, stoppedAtMs: body.stoppedAtMs ?? nowMs, outputs }
+        : { ...rest, status: "failed", outputs: {}, stoppedAtMs: nowMs, error: interruptedBuild(body.name) };
       return { number: row.number, record };
     });
     if (settled.length > 0) this.#writeEnded(settled);
@@ -190,6 +192,14 @@ export class BuildRecords {
       return undefined; // then it is an id or a name
     }
   }
+}
+
+/** What a new owner finds of builds whose end it was not told. */
+interface KnownAtStart {
+  /** Undefined for a path that is not valid. */
+  describe(path: StorePath): BuiltOutput | undefined;
+  /** Undefined if the builder wrote nothing that was kept. */
+  findLogFile(recordId: string): string | undefined;
 }
 
 /** An output as a record has it. */

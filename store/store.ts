@@ -197,11 +197,17 @@ export class Store implements AsyncDisposable {
       (error: unknown) => this.notify({ kind: "sync-failed", error }),
     );
     this.#closers.push(() => this.records.flush());
-    this.records.reconcile((path) => {
-      const info = this.findPathInfo(path);
-      return info && describeOutput(info);
-    }, this.nowMs());
-    this.logs.adopt();
+    const known = {
+      describe: (path: StorePath) => {
+        const info = this.findPathInfo(path);
+        return info && describeOutput(info);
+      },
+      findLogFile: (recordId: string) => this.logs.findFile(recordId),
+    };
+    const interrupted = new Set<string>();
+    for (const { id, status } of this.records.reconcile(known, this.nowMs()))
+      if (status === "failed") interrupted.add(id);
+    this.logs.adopt((recordId) => interrupted.has(recordId));
     this.roots.sweep();
   }
 

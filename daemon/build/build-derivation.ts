@@ -161,6 +161,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
       locks === undefined ? undefined : insertPlanned(store, withPlannedOutputs(runningRecord(), build));
     crashPoint("build:ordered");
     answer = await answering;
+    log.close(); // whole before the outputs are registered: a record that is done never has a log that was cut
     crashPoint("build:answered");
     context.tallies?.noteAnswer(answer);
     clearTimeout(stillRunning);

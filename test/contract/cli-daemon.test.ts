@@ -49,6 +49,24 @@ describe.skipIf(missingJails !== "")(`a command and its daemon${missingJails && 
     expect((await cli.json("log", ["log", "slow-1.0"])).record.status).toBe("cancelled");
   });
 
+  test("the log of a build whose daemon was killed is there as far as it was read, and ends with a mark", async () => {
+    cli.define("talks", `: ${marker}; echo said in time; sleep 1000; mkdir $out`);
+    const { child, ended, untilSaid } = cli.start(["build", "talks.ts"]);
+    await untilSaid("building talks-1.0");
+    const logs = join(cli.root, "cloister/var/cloister/log/builds");
+    const written = () => existsSync(logs) && readdirSync(logs, { recursive: true, encoding: "utf8" }).length > 1;
+    while (!written()) await new Promise((resolve) => setTimeout(resolve, 20)); // within a second, by its own timer
+    process.kill((await cli.json("status", ["status"])).pid, "SIGKILL");
+    child.kill("SIGKILL");
+    await ended;
+    await untilNone();
+    const { record, log } = await cli.json("log", ["log", "talks-1.0"]);
+    expect(record).toMatchObject({ status: "failed", error: { code: "STORE_BUILD_INTERRUPTED" } });
+    expect(record.logFile).toMatch(/^builds\/.+\.log$/);
+    expect(log).toBe("said in time\n\n[cloister: the log ends here, because its daemon did]\n");
+    expect((await cli.run(["log", "talks-1.0"])).stdout).toBe(log);
+  });
+
   test("a second Ctrl-C leaves at once; the daemon still ends what nobody waits for", async () => {
     const { child, ended, untilSaid } = await startSlow();
     child.kill("SIGINT");

@@ -87,15 +87,27 @@ test("the log that a dead daemon left ends with a marker, once, and is compresse
   mkdirSync(join(directory, "builds/de"), { recursive: true });
   writeFileSync(join(directory, "builds/de/ad.log"), "half a li");
   writeFileSync(join(directory, "builds/de/ad.log.zst.tmp"), "half compressed");
-  logs.adopt();
+  logs.adopt(() => true);
+  expect(await read("dead")).toBe(`half a li${cutOffMarker}`);
   await logs.settle();
   expect(await read("dead")).toBe(`half a li${cutOffMarker}`);
+  expect(logs.findFile("dead")).toBe("builds/de/ad.log");
   expect(existsSync(join(directory, "builds/de/ad.log.zst.tmp"))).toBe(false);
 
   writeFileSync(join(directory, "builds/de/af.log"), `marked${cutOffMarker}`); // killed again before it was compressed
-  logs.adopt();
+  logs.adopt(() => true);
   await logs.settle();
   expect(await read("deaf")).toBe(`marked${cutOffMarker}`);
+});
+
+test("a log that was whole and only not compressed when its daemon died has no marker", async () => {
+  mkdirSync(join(directory, "builds/wh"), { recursive: true });
+  writeFileSync(join(directory, "builds/wh/ole.log"), "all of it\n");
+  logs.adopt((id) => id !== "whole");
+  await logs.settle();
+  expect(await read("whole")).toBe("all of it\n");
+  expect(logs.findFile("whole")).toBe("builds/wh/ole.log");
+  expect(logs.findFile("none")).toBe(undefined);
 });
 
 test("a log that cannot be written ends no build, and says so", async () => {

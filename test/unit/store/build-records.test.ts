@@ -79,7 +79,7 @@ test("records of the first schema are kept, those of builds that were cut off as
 
     using databases = openDatabases(directory);
     const records = new BuildRecords(databases.own, parseStoreDirectory("/cloister/store"));
-    records.reconcile(() => undefined, 5000);
+    records.reconcile({ describe: () => undefined, findLogFile: () => undefined }, 5000);
     records.insert(buildRecord("new", { status: "done" }));
     expect(records.list({ limit: 10 }).map(({ id, status }) => [id, status])).toEqual([
       ["new", "done"],
