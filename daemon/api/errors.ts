@@ -54,8 +54,8 @@ export const protocolErrors = {
     "A build goes on without its client if it was asked for with `--detach` or `--on-disconnect keep`",
   ),
   INTERNAL_ERROR: row(
-    (d: { method: string; reason: string }) => `${d.method} failed unexpectedly: ${d.reason}`,
-    reportHint,
+    (d: { method: string; reason: string; request?: string }) => `${d.method} failed unexpectedly: ${d.reason}`,
+    (d) => (d.request === undefined ? reportHint : `${reportHint}, where it is the request ${d.request}`),
   ),
 } as const;
 

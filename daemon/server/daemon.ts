@@ -139,6 +139,7 @@ export class Daemon {
       log,
       ...(audit !== undefined && { audit }),
       openService,
+      connection,
       onAnswered: () => this.#spareMemory.note(),
       onEnd: () => {
         this.#sessions.delete(session);

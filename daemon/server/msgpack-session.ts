@@ -29,6 +29,8 @@ export interface SessionOptions {
   readonly log: Logger;
   /** Of what was refused, and of what only the trusted may do. */
   readonly audit?: AuditLog;
+  /** Which connection of this daemon it is; with a request's own id it names the request in the log and in errors. */
+  readonly connection: number;
   /** Opens the service for this caller when the hello is there; disposed, with its leases, when the session is over. */
   readonly openService: () => Service;
   /** Once, when the connection is closed and all that it asked for has ended. */
@@ -213,10 +215,11 @@ export class MsgpackSession {
   }
 
   #sendError(id: number, method: string, error: unknown): void {
+    const request = `${this.#options.connection}/${id}`;
     if (!(error instanceof CloisterError))
-      this.#options.log.error({ method, ...errorFields(error) }, "a request failed unexpectedly");
-    if (isRefusal(error)) this.#audit("refused", method, { code: error.code, ...error.details });
-    const known = error instanceof CloisterError ? error : unexpected(method, error);
+      this.#options.log.error({ request, method, ...errorFields(error) }, "a request failed unexpectedly");
+    if (isRefusal(error)) this.#audit("refused", method, { request, code: error.code, ...error.details });
+    const known = error instanceof CloisterError ? error : unexpected(method, error, request);
     this.#channel.send({ kind: "error", id, ...plainError(known) });
   }
 
@@ -266,9 +269,9 @@ function decodeParams(method: MethodName, params: unknown): unknown {
   throw new ProtocolError("PROTOCOL_PARAMS_INVALID", { method, ...findFault(schema, params) });
 }
 
-function unexpected(method: string, error: unknown): CloisterError {
+function unexpected(method: string, error: unknown, request: string): CloisterError {
   const reason = error instanceof Error ? error.message : String(error);
-  return new ProtocolError("INTERNAL_ERROR", { method, reason }, { cause: error });
+  return new ProtocolError("INTERNAL_ERROR", { method, reason, request }, { cause: error });
 }
 
 function plainError(error: CloisterError): ErrorData & { details: Record<string, unknown> } {

@@ -148,6 +148,7 @@ test("what should not happen is INTERNAL_ERROR, and the connection goes on", asy
   await daemon.service[Symbol.asyncDispose](); // the databases are closed under the connection
   await expect(client.queryPathInfo(path)).rejects.toMatchObject({
     code: "INTERNAL_ERROR",
+    hint: expect.stringMatching(/the daemon's log, where it is the request \d+\/\d+$/),
     details: { method: "queryPathInfo" },
   });
   expect(await client.queryValidPaths([path])).toEqual([path]);
