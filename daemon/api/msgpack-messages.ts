@@ -4,21 +4,19 @@
  * docs/protocol.md are made from these rows. The messages that carry them are in messages.ts.
  */
 import { activity, cancelResult } from "./activity-values.ts";
+import { askedOfBuild } from "./asked-of-build.ts";
 import type { BuildEvent } from "./events.ts";
 import { onDisconnectKinds } from "./requests.ts";
 import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import { reloadResult, settingValue } from "./setting-values.ts";
-import { variationNames } from "./variations.ts";
 import {
   addMethod,
-  buildLimits,
   buildRecord,
   buildResult,
   byteString,
   clientPath,
   count,
-  derivedPath,
   dictionary,
   gcResult,
   hashPart,
@@ -62,22 +60,6 @@ export interface Method<Params, Result> {
   /** A download gives its bytes; its result is sent after them. */
   readonly invoke: (service: Service, params: Params, context: RequestContext) => Promise<Result> | ByteStream;
 }
-
-/** What is asked of builds, whether somebody waits for them or not; it is also what is kept of a detached request. */
-const askedOfBuild = {
-  targets: list(derivedPath),
-  mode: oneOf("normal", "check"),
-  rounds: absentOr(count),
-  vary: absentOr(list(oneOf(...variationNames))),
-  keepFailed: absentOr(boolean),
-  keepGoing: boolean,
-  cores: count,
-  timeoutMs: count,
-  silenceMs: count,
-  limits: absentOr(buildLimits),
-  requireLimits: absentOr(boolean),
-  seccompLog: absentOr(boolean),
-};
 
 export const methods = {
   status: method({
@@ -183,6 +165,7 @@ export const methods = {
     }),
     result: list(buildResult),
     events: true,
+    untrustedMayNot: "raise a priority above 0 (`PRIORITY_NOT_ALLOWED`)",
     invoke: (service, { targets, events, ...options }, context) =>
       service.build(targets, { ...withSignal(options, context), ...(events ? { onEvent: context.onEvent } : {}) }),
   }),
@@ -190,6 +173,7 @@ export const methods = {
     does: "A build that needs no client: the answer comes at once and is the request's id. It is kept, also when the daemon ends.",
     params: object(askedOfBuild),
     result: text(),
+    untrustedMayNot: "raise a priority above 0 (`PRIORITY_NOT_ALLOWED`)",
     invoke: (service, { targets, ...options }, context) => service.submit(targets, withSignal(options, context)),
   }),
   attach: method({

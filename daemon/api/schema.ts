@@ -59,7 +59,7 @@ type ObjectOf<Fields extends Shape> = {
   readonly [Key in keyof Fields as Fields[Key] extends Optional ? Key : never]?: ValueOf<Fields[Key]>;
 };
 
-interface Optional {
+export interface Optional {
   readonly isOptional: true;
 }
 

@@ -70,6 +70,8 @@ export interface BuildSettingsAsked {
   readonly seccompLog?: boolean;
   /** What builds that fail leave in their build directories is kept for `readKeptBuild`, until others take its place. */
   readonly keepFailed?: boolean;
+  /** -100 to 100, 0 if absent: before or after this user's other builds; above 0, for trusted users, before those of others. */
+  readonly priority?: number;
 }
 
 export interface BuildOptions extends BuildSettingsAsked, Cancellable {

@@ -2,7 +2,7 @@
  * The story of one build, from a derivation whose inputs are all valid to outputs that are registered, or to an error:
  * resolve the inputs, make the jail's order, hand it to the launcher, look at what came out, commit it in one call.
  */
-import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildRecord, BuildResources } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import { text } from "../../derivations/bytes.ts";
 import type { Derivation } from "../../derivations/derivation.ts";
@@ -47,6 +47,8 @@ export interface BuildDerivationOptions extends PrepareOptions {
   readonly onEvent: (event: BuildEvent & { kind: "build-started" | "build-log" }) => void;
   /** Called when the builder has succeeded: what is left to do needs no jail, and another build may have its slot. */
   readonly onJailFree?: () => void;
+  /** Called when the builder has ended, with what it took. */
+  readonly onResources?: (resources: BuildResources) => void;
   /** Called with paths before they are made, on whoever's behalf it is that the build runs. */
   readonly hold: (paths: readonly StorePath[]) => void;
   /** Under which what is added on the way is held. */
@@ -165,6 +167,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
     crashPoint("build:answered");
     context.tallies?.noteAnswer(answer);
     clearTimeout(stillRunning);
+    options.onResources?.(answer.resources);
     noteLeftovers(leftovers, answer);
     if (unrecorded !== undefined) throw unrecorded;
     const limits = { ...build.order.spec.limits, unenforced: answer.unenforced };

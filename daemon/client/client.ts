@@ -210,13 +210,14 @@ export class Client implements Service {
 }
 
 function askedOfBuild(targets: readonly DerivedPath[], options: BuildSettingsAsked): Params<"submit"> {
-  const { mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog, rounds, vary, keepFailed } =
-    options;
+  const { mode, keepGoing, cores, timeoutMs, silenceMs, limits, requireLimits, seccompLog, rounds, vary } = options;
+  const { priority, keepFailed } = options;
   return {
     ...{ targets: [...targets], mode, keepGoing, cores, timeoutMs, silenceMs },
     ...(limits === undefined ? {} : { limits }),
     ...(requireLimits === undefined ? {} : { requireLimits }),
     ...(seccompLog && { seccompLog }),
+    ...(priority !== undefined && { priority }),
     ...(rounds !== undefined && { rounds }),
     ...(vary !== undefined && { vary }),
     ...(keepFailed && { keepFailed }),

@@ -9,6 +9,7 @@ export interface KnownBuild {
   readonly pending: PendingBuild;
   readonly sinceMs: number;
   readonly isSettling?: boolean;
+  readonly expectedWallMs: number | undefined;
 }
 
 /** Of what a build waits for, so many are named. */
@@ -18,21 +19,22 @@ export function describeActivity(
   requests: Iterable<Request>,
   builds: readonly KnownBuild[],
   waitingFor: ReadonlyMap<GoalKey, readonly GoalKey[]>,
-  { isDraining }: { readonly isDraining: boolean },
+  whyReadyWaits: (key: GoalKey) => WaitReason,
 ): Activity {
   const names = new Map(builds.map(({ pending }) => [pending.key, pending.name]));
   const reasonOf = (key: GoalKey): WaitReason => {
     const needed = waitingFor.get(key) ?? [];
-    if (needed.length === 0) return { kind: isDraining ? "stopping" : "slot" };
+    if (needed.length === 0) return whyReadyWaits(key);
     const known = needed.slice(0, named).map((need) => names.get(need));
     return { kind: "dependencies", names: known.filter((name) => name !== undefined), count: needed.length };
   };
-  const describe = ({ pending, sinceMs, isSettling }: KnownBuild): BuildActivity => {
+  const describe = ({ pending, sinceMs, isSettling, expectedWallMs }: KnownBuild): BuildActivity => {
     const { key, drvPath, name, recordId, isRunning, wantedBy } = pending;
     return {
       ...{ drvPath, name, sinceMs, requests: wantedBy.map(({ id }) => id) },
       state: isSettling === true ? "settling" : isRunning ? "running" : "waiting",
       ...(recordId && { recordId }),
+      ...(expectedWallMs !== undefined && { expectedWallMs }),
       ...(!isRunning && { waitsFor: reasonOf(key) }),
     };
   };
@@ -40,7 +42,7 @@ export function describeActivity(
     ...request.asker,
     ...request.counts,
     startedAtMs: request.startedAtMs,
-    ...{ priority: 0, detached: false, clients: 1 },
+    ...{ priority: request.wanting.priority, detached: false, clients: 1 },
   }));
   return { requests: asked, builds: builds.map(describe) };
 }

@@ -3,7 +3,7 @@
  * what is decided is handed back to the caller, who runs it.
  *
  * - There is one goal per key, however many requests want it; it is run at most once while anybody wants it.
- * - A goal is ready when all that it needs has succeeded; ready goals go in the order in which they became so.
+ * - A goal is ready when all that it needs has succeeded; which of the ready ones goes next is for a `ReadyOrder` to say.
  * - When a goal fails, all that needs it fails too, with the failed one as the cause.
  * - A goal that no request wants any more is dropped, or cancelled if it runs.
  *
@@ -30,8 +30,23 @@ export interface Dropped<Key> {
   readonly running: readonly Key[];
 }
 
-interface Goal<Key, Request> {
+/** Decides which of the ready goals goes next. */
+export interface ReadyOrder<Key, Request> {
+  /** A goal is ready, or more want one that is. */
+  push(goal: ReadyGoal<Key>, wantedBy: Iterable<Request>): void;
+  /** One of those that still wait; undefined if there is none, or none may start now. */
+  peek(): ReadyGoal<Key> | undefined;
+}
+
+export interface ReadyGoal<Key> {
   readonly key: Key;
+  /** False once it runs, or nobody wants it. */
+  readonly isReady: boolean;
+}
+
+interface Goal<Key, Request> extends ReadyGoal<Key> {
+  readonly key: Key;
+  isReady: boolean;
   state: "waiting" | "ready" | "running";
   /** How many goals it still waits for. */
   missing: number;
@@ -45,8 +60,13 @@ export class GoalGraph<Key, Request> {
   readonly #unwanted = new Map<Key, Goal<Key, Request>>();
   /** The goals of each request that are not ended. */
   readonly #wants = new Map<Request, Set<Key>>();
-  readonly #ready = new Queue<Goal<Key, Request>>();
+  readonly #ready: ReadyOrder<Key, Request>;
   #running = 0;
+
+  /** By default ready goals go in the order in which they became so. */
+  constructor(ready: ReadyOrder<Key, Request> = new FirstComeOrder()) {
+    this.#ready = ready;
+  }
 
   get running(): number {
     return this.#running;
@@ -92,19 +112,20 @@ export class GoalGraph<Key, Request> {
       this.#wants.set(request, wants);
       const known = this.#goals.get(key);
       if (known === undefined) this.#addGoal(request, key, needs, wants);
-      else known.wantedBy.add(request);
+      else this.#join(request, known);
     }
   }
 
-  /** The goal to run next, which counts as running from now on; undefined if none is ready. */
+  /** The goal to run next, which counts as running from now on; undefined if none may start. */
   takeReady(): Key | undefined {
-    for (let goal = this.#ready.shift(); goal !== undefined; goal = this.#ready.shift()) {
-      if (goal.state !== "ready" || this.#goals.get(goal.key) !== goal) continue; // dropped in the meantime
-      goal.state = "running";
-      this.#running += 1;
-      return goal.key;
-    }
-    return undefined;
+    const key = this.#ready.peek()?.key;
+    if (key === undefined) return undefined;
+    const goal = this.#goals.get(key);
+    if (goal?.state !== "ready") throw new Error(`the goal ${String(key)} was to run next, but is not ready`);
+    goal.state = "running";
+    goal.isReady = false;
+    this.#running += 1;
+    return key;
   }
 
   /**
@@ -173,7 +194,10 @@ export class GoalGraph<Key, Request> {
   }
 
   #addGoal(request: Request, key: Key, needs: Iterable<Key>, wants: ReadonlySet<Key>): void {
-    const goal: Goal<Key, Request> = { key, state: "waiting", missing: 0, neededBy: [], wantedBy: new Set([request]) };
+    const goal: Goal<Key, Request> = {
+      ...{ key, state: "waiting", isReady: false, missing: 0, neededBy: [] },
+      wantedBy: new Set([request]),
+    };
     const waitFor = (needed: Goal<Key, Request>) => {
       needed.neededBy.push(goal);
       goal.missing += 1;
@@ -188,6 +212,12 @@ export class GoalGraph<Key, Request> {
     if (goal.missing === 0) this.#makeReady(goal);
   }
 
+  #join(request: Request, goal: Goal<Key, Request>): void {
+    if (goal.wantedBy.has(request)) return;
+    goal.wantedBy.add(request);
+    if (goal.isReady) this.#ready.push(goal, [request]);
+  }
+
   #oneLess(goal: Goal<Key, Request>): void {
     goal.missing -= 1;
     if (goal.missing === 0 && goal.state === "waiting" && this.#goals.get(goal.key) === goal) this.#makeReady(goal);
@@ -195,11 +225,13 @@ export class GoalGraph<Key, Request> {
 
   #makeReady(goal: Goal<Key, Request>): void {
     goal.state = "ready";
-    this.#ready.push(goal);
+    goal.isReady = true;
+    this.#ready.push(goal, goal.wantedBy);
   }
 
   #remove(goal: Goal<Key, Request>): void {
     this.#goals.delete(goal.key);
+    goal.isReady = false;
     for (const request of goal.wantedBy) {
       const wants = this.#wants.get(request);
       wants?.delete(goal.key);
@@ -208,23 +240,19 @@ export class GoalGraph<Key, Request> {
   }
 }
 
-/** First in, first out, without moving what is behind. */
-class Queue<Item> {
-  #items: (Item | undefined)[] = [];
-  #first = 0;
+/** First come, first served. */
+class FirstComeOrder<Key, Request> implements ReadyOrder<Key, Request> {
+  readonly #goals = new Set<ReadyGoal<Key>>();
 
-  push(item: Item): void {
-    this.#items.push(item);
+  push(goal: ReadyGoal<Key>): void {
+    this.#goals.add(goal);
   }
 
-  shift(): Item | undefined {
-    if (this.#first === this.#items.length) return undefined;
-    const item = this.#items[this.#first];
-    this.#items[this.#first++] = undefined;
-    if (this.#first > 1024 && this.#first * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#first);
-      this.#first = 0;
+  peek(): ReadyGoal<Key> | undefined {
+    for (const goal of this.#goals) {
+      if (goal.isReady) return goal;
+      this.#goals.delete(goal);
     }
-    return item;
+    return undefined;
   }
 }

@@ -2,9 +2,11 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
 import type { BuildEvent } from "../api/events.ts";
+import { priorities } from "../api/priorities.ts";
 import { makeRequestId, type Wanter } from "../api/requests.ts";
 import type { BuildOptions, Caller } from "../api/service.ts";
 import type { CheckOptions } from "../build/check-rounds.ts";
+import type { Wanting } from "./fair-queue.ts";
 import type { BuildGoal, GoalKey } from "./plan.ts";
 
 type AskedFor = BuildOptions & { readonly caller?: Caller; readonly id?: string };
@@ -44,6 +46,12 @@ export class Request {
   get check(): CheckOptions | undefined {
     const { mode, rounds = 2, vary = [] } = this.options;
     return mode === "check" ? { rounds, vary } : undefined;
+  }
+
+  /** For whom it counts, and what goes before what. */
+  get wanting(): Wanting {
+    const { caller, priority = 0 } = this.options;
+    return { user: caller?.uid ?? -1, priority: Math.max(priorities.least, Math.min(priorities.most, priority)) };
   }
 
   get keepGoing(): boolean {

@@ -5,58 +5,25 @@
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { StorePath } from "../../derivations/store-path.ts";
-import type { Store } from "../../store/store.ts";
-import type { Activity } from "../api/activity.ts";
+import type { Activity, WaitReason } from "../api/activity.ts";
 import type { Wanter } from "../api/requests.ts";
-import type { BuildOptions, Caller } from "../api/service.ts";
-import { type BuildDerivationOptions, type BuildOutcome, buildDerivation } from "../build/build-derivation.ts";
-import { checkDerivation } from "../build/check-rounds.ts";
-import { type BuildContext, type BuildSettings, defaultBuildSettings } from "../build/context.ts";
+import type { BuildOutcome } from "../build/build-derivation.ts";
+import { type BuildContext, defaultBuildSettings } from "../build/context.ts";
 import { BuildError } from "../build/errors.ts";
 import { StopController } from "../build/stop-controller.ts";
 import { BuildTallies } from "../build/tallies.ts";
+import { buildGoal } from "./build-goal.ts";
+import { BuildOrder, type Expected } from "./build-order.ts";
 import { describeActivity } from "./describe-activity.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
 import type { PendingBuild } from "./pending-build.ts";
 import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";
 import { Request } from "./request.ts";
-import { broken, cancelled, dependencyFailed } from "./unbuilt.ts";
-
-export interface SchedulerOptions {
-  readonly store: Store;
-  readonly launcher: BuildContext["launcher"];
-  /** How many builds may run at the same time. */
-  readonly maxJobs: number;
-  /** What a builder is told by `NIX_BUILD_CORES` where the request says 0: the machine's processors. */
-  readonly cores: number;
-  readonly system: string;
-  readonly settings?: Partial<Omit<BuildSettings, "system">>;
-  /** A request gave up builds that these others want, too: called with their ids. */
-  readonly onSharedGivenUp?: (sharers: readonly string[]) => void;
-}
-
-export interface RequestOptions extends BuildOptions {
-  readonly caller?: Caller;
-  /** Who holds the targets' outputs after the request, such as a connection. */
-  readonly owner: string;
-  /** By which others can name the request; made when somebody asks for it where it is not given. */
-  readonly id?: string;
-}
-
-/** A goal that runs, or will: there is one for each goal of the graph. */
-interface Run {
-  readonly goal: BuildGoal;
-  readonly first: Request;
-  readonly events: GoalEvents;
-  readonly abort: StopController;
-  /** When it was asked for or, if it runs, started. */
-  sinceMs: number;
-  /** It needs no jail any more: only what came out is looked at and committed. */
-  isSettling?: boolean;
-  /** Resolves when the run is over and all have been told. */
-  ended?: Promise<void>;
-}
+import type { Run } from "./run.ts";
+import type { RequestOptions, SchedulerOptions } from "./scheduler-options.ts";
+import { cancelled, dependencyFailed } from "./unbuilt.ts";
+import { UsageHistory, usageOf } from "./usage-history.ts";
 
 export class Scheduler {
   /** Of all builds so far. */
@@ -65,7 +32,9 @@ export class Scheduler {
   readonly #maxJobs: number;
   #cores: number;
   readonly #onSharedGivenUp: SchedulerOptions["onSharedGivenUp"];
-  readonly #graph = new GoalGraph<GoalKey, Request>();
+  readonly #history: UsageHistory;
+  readonly #order: BuildOrder<Request>;
+  readonly #graph: GoalGraph<GoalKey, Request>;
   /** Of the goals in the graph; a goal that is being cancelled has left it already. */
   readonly #runs = new Map<GoalKey, Run>();
   readonly #requests = new Set<Request>();
@@ -75,6 +44,8 @@ export class Scheduler {
   #settling = 0;
   #requestCount = 0;
   #isDraining = false;
+  /** While a build waits for what no end of another one of ours may bring. */
+  #lookAgain: NodeJS.Timeout | undefined;
 
   constructor(options: SchedulerOptions) {
     const { store, launcher, system, settings } = options;
@@ -87,6 +58,15 @@ export class Scheduler {
     this.#maxJobs = options.maxJobs;
     this.#cores = options.cores;
     this.#onSharedGivenUp = options.onSharedGivenUp;
+    this.#history = new UsageHistory((name) => store.records.list({ text: name, limit: 1 })[0]);
+    this.#order = new BuildOrder({
+      wantingOf: ({ wanting }) => wanting,
+      shares: options.shares ?? new Map(),
+      expectedOf: (key) => this.#expectedOf(key),
+      freeMemoryBytes: options.freeMemoryBytes ?? (() => process.availableMemory()),
+      now: () => performance.now(),
+    });
+    this.#graph = new GoalGraph(this.#order);
   }
 
   /** What holds for builds that start from now on. */
@@ -122,7 +102,7 @@ export class Scheduler {
       if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
       request.tell({
         kind: "plan",
-        toBuild: plan.goals.map(({ drvPath, derivation }) => ({ drvPath, name: derivation.name })),
+        toBuild: plan.goals.map((goal) => this.#describePlanned(goal, options.isWatched === true)),
         alreadyValid: plan.alreadyValid,
       });
       if (plan.goals.length > 0) await this.#runRequest(request, plan);
@@ -146,8 +126,12 @@ export class Scheduler {
 
   /** Who asked for what, what runs, and what waits for what. */
   activity(): Activity {
-    const builds = Array.from(this.#runs, ([key, run]) => ({ ...run, pending: this.#describePending(key) }));
-    return describeActivity(this.#requests, builds, this.#graph.waitingFor(), { isDraining: this.#isDraining });
+    const builds = Array.from(this.#runs, ([key, run]) => ({
+      ...run,
+      pending: this.#describePending(key),
+      expectedWallMs: this.#history.known(run.goal.derivation.name)?.wallMs,
+    }));
+    return describeActivity(this.#requests, builds, this.#graph.waitingFor(), (key) => this.#whyReadyWaits(key));
   }
 
   /** Who asks, and what the request of this id still waits for; undefined if there is no such request. */
@@ -202,7 +186,14 @@ export class Scheduler {
     let run = this.#runs.get(goal.key);
     if (run === undefined) {
       const readLog = (recordId: string) => this.#context.store.logs.readLog(recordId, { follow: true });
-      run = { goal, first: request, events: new GoalEvents(readLog), abort: new StopController(), sinceMs: Date.now() };
+      run = {
+        goal,
+        first: request,
+        events: new GoalEvents(readLog),
+        abort: new StopController(),
+        sinceMs: Date.now(),
+        usedMicroseconds: 0,
+      };
       this.#runs.set(goal.key, run);
     }
     request.expect(goal, run.events.join(request.tell));
@@ -212,15 +203,46 @@ export class Scheduler {
   #pump(): void {
     while (!this.#isDraining && this.#graph.running - this.#settling < this.#maxJobs) {
       const key = this.#graph.takeReady();
-      if (key === undefined) return;
+      if (key === undefined) break;
       const run = this.#runs.get(key);
       if (run === undefined) throw new Error(`the goal ${key} is ready, but nothing is known of it`);
+      this.#order.start(this.#graph.requestsOf(key));
       const nowMs = Date.now();
       this.tallies.waiting.note((nowMs - run.sinceMs) / 1000);
       run.sinceMs = nowMs;
       this.#running.add(run);
       run.ended = this.#run(run);
     }
+    if (this.#order.heldBack !== undefined)
+      this.#lookAgain ??= setTimeout(() => this.#lookOnceMore(), lookAgainMs).unref();
+  }
+
+  #lookOnceMore(): void {
+    this.#lookAgain = undefined;
+    this.#pump();
+  }
+
+  /** Nothing is looked up for it: it is asked for whenever a build may start. */
+  #expectedOf(key: GoalKey): Expected {
+    const run = this.#runs.get(key);
+    const usage = run && this.#history.known(run.goal.derivation.name);
+    const declared = run?.first.options.limits?.memoryBytes ?? 0;
+    return { cpuMicroseconds: usage?.cpuMicroseconds ?? 0, memoryBytes: usage?.memoryBytes ?? declared };
+  }
+
+  #describePlanned({ drvPath, derivation }: BuildGoal, isWatched: boolean) {
+    const { name } = derivation;
+    const expectedWallMs = (isWatched ? this.#history.find(name) : undefined)?.wallMs;
+    return { drvPath, name, ...(expectedWallMs !== undefined && { expectedWallMs }) };
+  }
+
+  /** Of what waits for no other build. */
+  #whyReadyWaits(key: GoalKey): WaitReason {
+    if (this.#isDraining) return { kind: "stopping" };
+    const { heldBack } = this.#order;
+    if (heldBack?.key === key)
+      return { kind: "memory", neededBytes: heldBack.neededBytes, freeBytes: heldBack.freeBytes };
+    return { kind: this.#order.isAnothersTurn(this.#graph.requestsOf(key)) ? "share" : "slot" };
   }
 
   async #run(run: Run): Promise<void> {
@@ -230,6 +252,7 @@ export class Scheduler {
     const { result, lastLogLines } = await this.#buildGoal(run, owner);
     this.tallies.noteResult(result.status);
     if (run.isSettling) this.#settling -= 1;
+    this.#order.end(goal.key, run.usedMicroseconds);
     this.#running.delete(run);
     if (this.#runs.get(goal.key) === run) this.#runs.delete(goal.key); // else another one waits for this one's end
     const { drvPath, derivation } = goal;
@@ -257,36 +280,23 @@ export class Scheduler {
     this.#pump();
   }
 
-  /** Never throws: a mistake of ours ends this build, and is told to whoever wants it. */
-  async #buildGoal(run: Run, leaseOwner: string): Promise<BuildOutcome> {
+  #buildGoal(run: Run, leaseOwner: string): Promise<BuildOutcome> {
     const { goal, first } = run;
-    const { store } = this.#context;
-    try {
-      const options: Omit<BuildDerivationOptions, "mode"> = {
-        ...{ cores: first.options.cores || this.#cores, timeoutMs: first.options.timeoutMs },
-        silenceMs: first.options.silenceMs,
-        ...(first.options.limits && { limits: first.options.limits }),
-        ...(first.options.requireLimits === true && { requireLimits: true }),
-        ...(first.options.keepFailed === true && { keepFailed: true }),
-        ...(first.options.seccompLog && { seccompLog: true }),
-        ...(first.options.caller && { caller: first.options.caller }),
-        signal: run.abort,
-        onJailFree: () => {
-          run.isSettling = true;
-          this.#settling += 1;
-          this.#pump();
-        },
-        onEvent: (event) => run.events.emit(event),
-        hold: (paths) => void store.leases.take(leaseOwner, paths),
-        leaseOwner,
-      };
-      if (goal.check !== undefined)
-        return await checkDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, ...goal.check });
-      return await buildDerivation(this.#context, goal.drvPath, goal.derivation, { ...options, mode: "normal" });
-    } catch (error) {
-      const result = broken(this.#context, goal, error);
-      return { result, lastLogLines: [] };
-    }
+    const { leases } = this.#context.store;
+    return buildGoal(this.#context, goal, {
+      ...{ asked: first.options, cores: this.#cores, leaseOwner, signal: run.abort },
+      onJailFree: () => {
+        run.isSettling = true;
+        this.#settling += 1;
+        this.#pump();
+      },
+      onResources: (resources) => {
+        run.usedMicroseconds += usageOf(resources).cpuMicroseconds;
+        this.#history.note(goal.derivation.name, resources);
+      },
+      onEvent: (event) => run.events.emit(event),
+      hold: (paths) => void leases.take(leaseOwner, paths),
+    });
   }
 
   /** Gives up what a request still wants, or some of it: what nobody else wants is not started, or is cancelled. */
@@ -347,6 +357,8 @@ export class Scheduler {
     while (this.#running.size > 0) await Promise.all(Array.from(this.#running, (run) => run.ended));
   }
 }
+
+const lookAgainMs = 1000;
 
 /** Lets everything else that waits have its turn. */
 function pause(): Promise<void> {

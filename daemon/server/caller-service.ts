@@ -38,6 +38,7 @@ import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import type { PathInfoCache } from "./path-info-cache.ts";
 import type { RequestRegistry } from "./request-registry.ts";
+import { assertPriority } from "./trust.ts";
 
 export interface RunningBuild {
   readonly recordId: string;
@@ -178,18 +179,23 @@ export class CallerService implements Service {
     return readFile(this.#store, path, inside, signalOf(options));
   }
 
-  build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
+  async build(targets: readonly DerivedPath[], options: BuildOptions): Promise<readonly BuildResult[]> {
     const { onDisconnect = "cancel" } = options;
+    assertPriority(options.priority, this.#caller);
     if (onDisconnect !== "cancel")
       return this.#core.requests.build(targets, { ...options, onDisconnect }, this.#caller, this.#owner);
     const onEvent = (event: BuildEvent) => {
       this.#core.noteEvent(event);
       return options.onEvent?.(event);
     };
-    return this.#core.scheduler.build(targets, { ...options, onEvent, caller: this.#caller, owner: this.#owner });
+    const isWatched = options.onEvent !== undefined;
+    return this.#core.scheduler.build(targets, {
+      ...{ ...options, onEvent, isWatched, caller: this.#caller, owner: this.#owner },
+    });
   }
 
-  submit(targets: readonly DerivedPath[], options: BuildSettingsAsked & Cancellable): Promise<string> {
+  async submit(targets: readonly DerivedPath[], options: BuildSettingsAsked & Cancellable): Promise<string> {
+    assertPriority(options.priority, this.#caller);
     return this.#core.requests.submit(targets, options, this.#caller);
   }
 

@@ -29,6 +29,8 @@ export interface DaemonConfig {
   readonly stateDirectory?: string;
   readonly socket: string;
   readonly maxJobs: number;
+  /** By uid. */
+  readonly shares: ReadonlyMap<number, number>;
   /** 0: all. */
   readonly cores: number;
   readonly strength: Settings["strength"];
@@ -97,6 +99,12 @@ function configOf(settings: ResolvedSettings, start: StartFlags, uid: number): O
     storeDirectory: parseStoreDirectory(values.storeDir),
     ...(stateDirectory !== undefined && { stateDirectory }),
     maxJobs: values.maxJobs,
+    shares: new Map(
+      values.shares.map((share) => {
+        const [user = "", number] = share.split("=");
+        return [findUser("shares", user).uid, Number(number)];
+      }),
+    ),
     cores: values.cores,
     strength: values.strength,
     network: { mode: values.network, blocked: values.blockedNetworks },

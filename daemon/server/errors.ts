@@ -11,6 +11,10 @@ export const serverErrors = {
       `${d.method} is for trusted users, and the user with id ${d.uid} is not one`,
     "Ask the daemon's owner to do it, or to name you in `trustedUsers`; docs/trust.md lists who may do what",
   ),
+  PRIORITY_NOT_ALLOWED: row(
+    (d: { priority: number; reason: string }) => `the priority ${d.priority} may not be asked for: ${d.reason}`,
+    "Ask for one from -100 to 0, or leave it out; a trusted user may give up to 100",
+  ),
   DAEMON_FULL: row(
     (d: { limit: number }) => `the daemon already has ${d.limit} connections`,
     "Try again when other clients have ended, or start the daemon with a greater --max-connections",

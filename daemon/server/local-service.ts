@@ -33,6 +33,8 @@ export interface LocalOptions {
   readonly strength?: "auto" | "range" | "root" | "single";
   /** Builds at once; by default one for each processor. */
   readonly maxJobs?: number;
+  /** How much processor time users get, by uid, in proportion to the others; 1 for whoever is not named. */
+  readonly shares?: ReadonlyMap<number, number>;
   /** What builders are told where a request says 0; by default, and if 0, all processors. */
   readonly cores?: number;
   /** Of builds of fixed outputs; by default they have a way out where the machine has one. */
@@ -169,6 +171,7 @@ class Local implements LocalService, ServiceCore {
       launcher,
       maxJobs,
       cores,
+      ...(options.shares && { shares: options.shares }),
       system: this.system,
       settings: { ...settings, network },
       onSharedGivenUp: (sharers) => this.requests.onSharedGivenUp(sharers),

@@ -45,7 +45,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logger): Promise<number> {
-  const { root, storeDirectory, stateDirectory, socket, strength, network, maxJobs, cores } = config;
+  const { root, storeDirectory, stateDirectory, socket, strength, network, maxJobs, shares, cores } = config;
   let daemon: Daemon | undefined;
   const ownUid = config.user?.uid ?? process.getuid?.() ?? 0;
   using manager = new ServiceManager(config.serviceManager, log);
@@ -56,7 +56,7 @@ async function serve(config: DaemonConfig, reread: () => DaemonConfig, log: Logg
     daemon?.reconfigure({ ...connectionsOf(next, ownUid) });
   });
   const service = await openLocalService({
-    ...{ root, storeDirectory, strength, network, maxJobs, cores, log, settings: settingsOf(config) },
+    ...{ root, storeDirectory, strength, network, maxJobs, shares, cores, log, settings: settingsOf(config) },
     controlGroupRoot: config.controlGroupRoot,
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
     countConnections: () => daemon?.connections ?? 0,

@@ -1,6 +1,7 @@
 /** Who may do what: a caller is known by the kernel's word alone, and each request's row names the role it needs. */
 import { CloisterError } from "../../derivations/error.ts";
 import { type Method, type MethodName, methods } from "../api/msgpack-messages.ts";
+import { priorities } from "../api/priorities.ts";
 import type { Caller } from "../api/service.ts";
 import { ServerError } from "./errors.ts";
 
@@ -62,6 +63,15 @@ function isMember(peer: PeerCredentials, gids: ReadonlySet<number> | undefined):
   return gids.has(peer.gid) || peer.groups?.some((gid) => gids.has(gid)) === true;
 }
 
+/** Throws PRIORITY_NOT_ALLOWED. */
+export function assertPriority(priority: number | undefined, caller: Caller): void {
+  if (priority === undefined) return;
+  if (priority < priorities.least || priority > priorities.most)
+    throw new ServerError("PRIORITY_NOT_ALLOWED", { priority, reason: "the least is -100, the most is 100" });
+  if (priority > 0 && !caller.trusted)
+    throw new ServerError("PRIORITY_NOT_ALLOWED", { priority, reason: "only trusted users may go before others" });
+}
+
 /** Throws OPERATION_NOT_ALLOWED. */
 export function authorise(method: MethodName, caller: Caller): void {
   if (methods[method].role === "trusted" && !caller.trusted)
@@ -72,6 +82,7 @@ export function authorise(method: MethodName, caller: Caller): void {
 const refusals: ReadonlySet<string> = new Set([
   "CALLER_NOT_ALLOWED",
   "OPERATION_NOT_ALLOWED",
+  "PRIORITY_NOT_ALLOWED",
   "STORE_PATH_UNPROVEN",
   "REQUEST_NOT_YOURS",
 ]);

@@ -98,6 +98,24 @@ export const users: Kind<readonly string[]> = {
   join: (lists) => lists.flat(),
 };
 
+/** Users, and groups of them, with what they get in proportion to others: "ada=2". */
+export const shares: Kind<readonly string[]> = {
+  name: "list of shares",
+  placeholder: "<user=n>",
+  parse: (text) => commaSeparated(text).map(share),
+  schema: z.array(checked(z.string({ error: "it must be a share, such as ada=2" }), share), {
+    error: 'it must be a list such as ["ada=2"]',
+  }),
+  write: same,
+  join: (lists) => lists.flat(),
+};
+
+function share(text: string): string {
+  if (!/^[^=@]+=(?!0+(?:\.0+)?$)[0-9]{1,6}(?:\.[0-9]{1,3})?$/.test(text))
+    throw new Error("it must be a user and a number above 0, such as ada=2");
+  return text;
+}
+
 export const networks: Kind<readonly string[]> = {
   name: "list of networks",
   placeholder: "<list>",

@@ -6,7 +6,20 @@ import { availableParallelism } from "node:os";
 import { defaultBlockedNetworks } from "../../sandbox-native/way-out.ts";
 import { defaultLimits, type LimitName, limitNames, limitRows } from "../api/build-limits.ts";
 import { defaultStoreDirectory } from "../api/socket-place.ts";
-import { choice, type Kind, limit, networks, onOrOff, path, seconds, size, users, wholeNumber, word } from "./kinds.ts";
+import {
+  choice,
+  type Kind,
+  limit,
+  networks,
+  onOrOff,
+  path,
+  seconds,
+  shares,
+  size,
+  users,
+  wholeNumber,
+  word,
+} from "./kinds.ts";
 
 export interface Setting<Value, Default extends Value | undefined> {
   readonly kind: Kind<Value>;
@@ -64,6 +77,11 @@ export const settings = {
     ...{ kind: wholeNumber(1), byDefault: availableParallelism(), reloadable: false },
     defaultSays: "one for each processor",
     says: "builds at once",
+  }),
+  shares: setting({
+    ...{ kind: shares, byDefault: [] as readonly string[], reloadable: false },
+    defaultSays: "1 for everybody",
+    says: "how much processor time users get in proportion to each other, such as ada=2",
   }),
   cores: setting({
     ...{ kind: wholeNumber(0), byDefault: 0, reloadable: true },

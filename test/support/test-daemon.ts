@@ -20,6 +20,8 @@ export interface TestDaemonOptions extends Partial<DaemonOptions> {
   /** The directory of an earlier one, whose store is opened again; by default a new one. */
   readonly root?: string;
   readonly maxJobs?: number;
+  /** By uid. */
+  readonly shares?: ReadonlyMap<number, number>;
   readonly retention?: LocalServiceOptions["retention"];
 }
 
@@ -46,9 +48,14 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-    const { root = mkdtempSync(join(tmpdir(), "cloister-daemon-")), maxJobs = 2, retention = {} } = options;
+    const {
+      root = mkdtempSync(join(tmpdir(), "cloister-daemon-")),
+      maxJobs = 2,
+      retention = {},
+      shares = new Map(),
+    } = options;
     const service = await openLocalService({
-      ...{ root, maxJobs, retention },
+      ...{ root, maxJobs, retention, shares },
       countConnections: () => test.daemon.connections,
       onShutdown: (drainMs) => test.daemon.stop(drainMs),
     });

@@ -32,6 +32,7 @@ interface BuildCommandOptions {
   readonly cores: string;
   readonly timeout: string;
   readonly silence: string;
+  readonly priority?: string;
   readonly log?: boolean;
   readonly detach?: boolean;
   readonly onDisconnect: OnDisconnect;
@@ -58,6 +59,7 @@ export function addBuildCommand(program: Command, run: Action): void {
     .option("--cores <number>", "cores for one build (NIX_BUILD_CORES); 0 is all", "0")
     .option("--timeout <seconds>", "end a build that takes longer; 0 is never", "0")
     .option("--silence <seconds>", "end a build that prints nothing for so long; 0 is never", "0")
+    .option("--priority <number>", "-100 to 100: before or after your other builds; above 0 only for trusted users")
     .option("-L, --log", "show the builders' logs while they run")
     .option("--detach", "print the request's id and leave: `cloister attach ID` shows it, also after its end")
     .addOption(
@@ -84,6 +86,7 @@ async function build(context: Context, targets: readonly string[], options: Buil
     timeoutMs: parseCount("--timeout", options.timeout) * 1000,
     silenceMs: parseCount("--silence", options.silence) * 1000,
     limits: readLimits(options),
+    ...(options.priority !== undefined && { priority: parsePriority(options.priority) }),
     ...(options.requireLimits === true && { requireLimits: true }),
   };
   if (options.link && options.detach !== true) assertLinkIsPossible(resolve(context.cwd, options.outLink));
@@ -150,6 +153,11 @@ function readVariations({ vary, varyOnly }: BuildCommandOptions): readonly Varia
     const problem = `--vary-only knows ${variationNames.join(", ")}, and not "${name}"`;
     throw new CliError("CLI_USAGE", { problem, command: "cloister build" });
   });
+}
+
+function parsePriority(text: string): number {
+  if (!/^-?[0-9]{1,3}$/.test(text)) throw new CliError("CLI_NUMBER_INVALID", { option: "--priority", value: text });
+  return Number(text);
 }
 
 /** Commander names an option "--build-dir-size" buildDirSize. */
