@@ -17,6 +17,7 @@ import { BuildOrder, type Expected } from "./build-order.ts";
 import { describeActivity } from "./describe-activity.ts";
 import { GoalEvents } from "./goal-events.ts";
 import { GoalGraph } from "./goal-graph.ts";
+import { pause, timeout } from "./pauses.ts";
 import type { PendingBuild } from "./pending-build.ts";
 import { type BuildGoal, type GoalKey, makePlan, type Plan } from "./plan.ts";
 import { Request } from "./request.ts";
@@ -213,13 +214,11 @@ export class Scheduler {
       this.#running.add(run);
       run.ended = this.#run(run);
     }
-    if (this.#order.heldBack !== undefined)
-      this.#lookAgain ??= setTimeout(() => this.#lookOnceMore(), lookAgainMs).unref();
-  }
-
-  #lookOnceMore(): void {
-    this.#lookAgain = undefined;
-    this.#pump();
+    if (this.#order.heldBack === undefined) return;
+    this.#lookAgain ??= setTimeout(() => {
+      this.#lookAgain = undefined;
+      this.#pump();
+    }, lookAgainMs).unref();
   }
 
   /** Nothing is looked up for it: it is asked for whenever a build may start. */
@@ -359,12 +358,3 @@ export class Scheduler {
 }
 
 const lookAgainMs = 1000;
-
-/** Lets everything else that waits have its turn. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-function timeout(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
-}
