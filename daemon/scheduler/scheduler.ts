@@ -335,14 +335,8 @@ export class Scheduler {
     const { drvPath, derivation } = run.goal;
     const { recordId } = run.events;
     const wantedBy = Array.from(this.#graph.requestsOf(key), ({ asker }) => asker);
-    return {
-      key,
-      drvPath,
-      name: derivation.name,
-      ...(recordId && { recordId }),
-      isRunning: this.#running.has(run),
-      wantedBy,
-    };
+    const isRunning = this.#running.has(run);
+    return { key, drvPath, name: derivation.name, ...(recordId && { recordId }), isRunning, wantedBy };
   }
 
   /** Settles a goal that did not run for this request, and tells it so. */
