@@ -86,6 +86,7 @@ describe.skipIf(missingJails !== "")(`requests on the command line${missingJails
     "a command that is killed with -9 under --on-disconnect %s",
     async (policy) => {
       const sharing = policy === "keep-if-shared" ? cli.start(["build", "slow.ts", "--no-link"]) : undefined;
+      await sharing?.untilSaid("▸ building slow-1.0");
       const killed = cli.start(["build", "slow.ts", "--no-link", "--on-disconnect", policy]);
       await killed.untilSaid("▸ building slow-1.0");
       await untilRunning();
