@@ -10,6 +10,21 @@ import type { Verdict } from "./verdict.ts";
  */
 export type BuildRecordStatus = "building" | "sealing" | "done" | "failed" | "cancelled";
 
+/** Which records are asked for; what is absent does not matter. */
+export interface BuildQuery {
+  /** An id, a derivation's or an output's path (full or base name), or a name with or without version. */
+  readonly text?: string;
+  readonly status?: BuildRecordStatus;
+  /** Who asked first. */
+  readonly uid?: number;
+  /** When it started, in milliseconds since 1970: from then on, and up to then. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  /** Only those that started before the build with this id. */
+  readonly beforeId?: string;
+  readonly limit: number;
+}
+
 export interface BuildRecord {
   readonly id: string;
   readonly drvPath: StorePath;

@@ -4,10 +4,11 @@
  * has ended it comes among those that can be searched, together with others that end at about the same time: all that it
  * is found by makes that several times as dear, and nobody waits for it.
  */
-import type { BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
+import type { BuildQuery, BuildRecord, BuiltOutput } from "../derivations/build-record.ts";
 import { printHash } from "../derivations/hash.ts";
 import type { PathInfo } from "../derivations/path-info.ts";
 import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath } from "../derivations/store-path.ts";
+import { BuildSearch, type EndedRow, isMeant, mostRecords } from "./build-search.ts";
 import { type Connection, nameDatabaseError } from "./database.ts";
 import { interruptedBuild } from "./errors.ts";
 
@@ -23,6 +24,7 @@ export class BuildRecords {
   readonly #connection: Connection;
   readonly #directory: StoreDirectory;
   readonly #statements;
+  readonly #search: BuildSearch;
   /** Made once: making it costs more than a short transaction. */
   readonly #run;
   /** By id. */
@@ -35,6 +37,7 @@ export class BuildRecords {
     this.#connection = connection;
     this.#directory = directory;
     this.#statements = prepare(connection);
+    this.#search = new BuildSearch(connection);
     this.#run = connection.transaction((write: () => void) => write());
     this.#lastNumber = this.#statements.lastNumber.get()?.number ?? 0;
   }
@@ -100,17 +103,18 @@ export class BuildRecords {
     return row && readRow(row).record;
   }
 
-  /** Newest first. `text` is an id, a derivation's or an output's path (full or base name), or a name with or without version. */
-  list(query: { readonly text?: string; readonly limit: number }): BuildRecord[] {
+  /** Newest first, and never more than `mostRecords`. */
+  list(query: BuildQuery): BuildRecord[] {
     this.flush();
-    const { text, limit } = query;
-    if (text === undefined || text === "") return this.#newest(() => true, this.#statements.all.all(limit), limit);
-    const path = this.#findStorePath(text);
-    if (path !== undefined)
-      return this.#newest(({ drvPath }) => drvPath === path, this.#statements.byPath.all(path, path, limit), limit);
-    const isMeant = ({ id, name }: BuildRecord) =>
-      id === text || name === text || name.toLowerCase().startsWith(`${text.toLowerCase()}-`); // as `like` has it
-    return this.#newest(isMeant, this.#statements.byText.all(text, text, `${escapeLike(text)}-%`, limit), limit);
+    const { text = "", beforeId } = query;
+    const path = text === "" ? undefined : this.#findStorePath(text);
+    const before = beforeId === undefined ? undefined : this.#numberOf(beforeId);
+    const found = this.#search.find(query, path, before).map(readRow);
+    for (const running of this.#running.values())
+      if (isMeant(running.record, query, path) && (before === undefined || running.number < before))
+        found.push({ ...running, record: withoutPlans(running.record) });
+    found.sort((one, other) => other.number - one.number);
+    return found.slice(0, Math.min(query.limit, mostRecords)).map(({ record }) => record);
   }
 
   /**
@@ -153,9 +157,10 @@ export class BuildRecords {
     this.#translating(() =>
       this.#run(() => {
         for (const { number, record } of ended) {
-          const { id, drvPath, name, status, outputs } = record;
+          const { id, drvPath, name, status, user, startedAtMs, outputs } = record;
           this.#statements.deleteRunning.run(number);
-          this.#statements.writeEnded.run(number, id, drvPath, name, status, JSON.stringify(record));
+          const uid = user?.uid ?? null;
+          this.#statements.writeEnded.run(number, id, drvPath, name, status, uid, startedAtMs, JSON.stringify(record));
           for (const { path } of Object.values(outputs)) this.#statements.writeOutput.run(path, number);
         }
       }),
@@ -176,13 +181,9 @@ export class BuildRecords {
     return this.#lastNumber;
   }
 
-  /** Those of the running ones that are meant, and the ended ones that were found. */
-  #newest(isMeant: (record: BuildRecord) => boolean, rows: readonly EndedRow[], limit: number): BuildRecord[] {
-    const found = rows.map(readRow);
-    for (const running of this.#running.values())
-      if (isMeant(running.record)) found.push({ ...running, record: withoutPlans(running.record) });
-    found.sort((one, other) => other.number - one.number);
-    return found.slice(0, limit).map(({ record }) => record);
+  /** Before a build that is not known there is none. */
+  #numberOf(id: string): number {
+    return this.#running.get(id)?.number ?? this.#statements.find.get(id)?.number ?? 0;
   }
 
   #findStorePath(text: string): StorePath | undefined {
@@ -216,17 +217,8 @@ function withoutPlans(record: BuildRecord): BuildRecord {
   return { ...record, outputs: {} };
 }
 
-interface EndedRow {
-  readonly number: number;
-  readonly body: string;
-}
-
 function readRow({ number, body }: EndedRow): Numbered {
   return { number, record: JSON.parse(body) as BuildRecord }; // written by #writeEnded alone
-}
-
-function escapeLike(text: string): string {
-  return text.replace(/[\\%_]/g, "\\$&");
 }
 
 function prepare(connection: Connection) {
@@ -242,24 +234,16 @@ function prepare(connection: Connection) {
     ),
     deleteRunning: connection.prepare<[number]>("delete from RunningBuilds where number = ?"),
     running: connection.prepare<[], EndedRow>("select number, body from RunningBuilds order by number"),
-    writeEnded: connection.prepare<[number, string, string, string, string, string]>(
-      "insert into EndedBuilds (number, id, drvPath, name, status, body) values (?, ?, ?, ?, ?, ?)",
+    writeEnded: connection.prepare<[number, string, string, string, string, number | null, number, string]>(
+      "insert into EndedBuilds (number, id, drvPath, name, status, uid, startedAtMs, body) values (?, ?, ?, ?, ?, ?, ?, ?)",
     ),
     writeOutput: connection.prepare<[string, number]>(
       "insert or ignore into EndedBuildOutputs (path, build) values (?, ?)",
     ),
     amend: connection.prepare<[string, string]>("update EndedBuilds set body = ? where id = ?"),
     find: connection.prepare<[string], EndedRow>(`${columns} where e.id = ?`),
-    all: connection.prepare<[number], EndedRow>(`${columns} ${newest} ?`),
     byOutput: connection.prepare<[string], EndedRow>(
       `${columns} join EndedBuildOutputs o on o.build = e.number where o.path = ? and e.status = 'done' ${newest} 1`,
-    ),
-    byPath: connection.prepare<[string, string, number], EndedRow>(
-      `${columns} where e.drvPath = ?
-         or (e.status = 'done' and e.number in (select build from EndedBuildOutputs where path = ?)) ${newest} ?`,
-    ),
-    byText: connection.prepare<[string, string, string, number], EndedRow>(
-      `${columns} where e.id = ? or e.name = ? or e.name like ? escape '\\' ${newest} ?`,
     ),
   };
 }

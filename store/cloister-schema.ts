@@ -93,4 +93,14 @@ export const cloisterMigrations: readonly string[] = [
     primary key (request, number)
   ) without rowid;
   `,
+
+  // 4: ended builds can be searched by who asked and when they started; of the states "done" is most, and found without
+  `
+  alter table EndedBuilds add column uid integer;
+  alter table EndedBuilds add column startedAtMs integer;
+  update EndedBuilds set uid = json_extract(body, '$.user.uid'), startedAtMs = json_extract(body, '$.startedAtMs');
+  create index EndedBuildsByUser on EndedBuilds(uid, number);
+  create index EndedBuildsByStart on EndedBuilds(startedAtMs);
+  create index EndedBuildsNotDone on EndedBuilds(status, number) where status <> 'done';
+  `,
 ];

@@ -83,6 +83,12 @@ export class ValidPaths {
   }
 
   /** In bytes; 0 if the path is not valid. */
+  /** The sizes of the next so many after an id, and the last one's id; undefined after the end. */
+  narSizesAfter(id: number, limit: number): { readonly bytes: number; readonly lastId: number } | undefined {
+    const row = this.#statements.narSizesAfter.get(id, limit);
+    return row === undefined || row.lastId === null ? undefined : { bytes: row.bytes ?? 0, lastId: row.lastId };
+  }
+
   narSize(path: StorePath): number {
     return this.#statements.narSize.get(this.#print(path))?.narSize ?? 0;
   }
@@ -200,6 +206,13 @@ function prepare(connection: Connection) {
     ),
     findPath: connection.prepare<[string], PathRow>(
       "select hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths where path = ?",
+    ),
+    narSizesAfter: connection.prepare<
+      [number, number],
+      { readonly bytes: number | null; readonly lastId: number | null }
+    >(
+      `select sum(narSize) as bytes, max(id) as lastId
+       from (select id, narSize from ValidPaths where id > ? order by id limit ?)`,
     ),
     narSize: connection.prepare<[string], { readonly narSize: number | null }>(
       "select narSize from ValidPaths where path = ?",

@@ -7,7 +7,19 @@ import { activity, cancelResult } from "./activity-values.ts";
 import { askedOfBuild } from "./asked-of-build.ts";
 import type { BuildEvent } from "./events.ts";
 import { onDisconnectKinds } from "./requests.ts";
-import { absentOr, boolean, list, nil, nullable, object, oneOf, type Schema, text, type ValueOf } from "./schema.ts";
+import {
+  absentOr,
+  boolean,
+  list,
+  nil,
+  nullable,
+  number,
+  object,
+  oneOf,
+  type Schema,
+  text,
+  type ValueOf,
+} from "./schema.ts";
 import type { ByteStream, Cancellable, Service } from "./service.ts";
 import { reloadResult, settingValue } from "./setting-values.ts";
 import {
@@ -63,10 +75,10 @@ export interface Method<Params, Result> {
 
 export const methods = {
   status: method({
-    does: "What the daemon is and how busy it is.",
-    params: object({}),
+    does: "What the daemon is and how busy it is; with `sizes` also how much its store holds, which takes longer.",
+    params: object({ sizes: absentOr(boolean) }),
     result: status,
-    invoke: (service, _, context) => service.status(context),
+    invoke: (service, { sizes }, context) => service.status(sizes === true ? withSignal({ sizes }, context) : context),
   }),
 
   queryPathInfo: method({
@@ -200,8 +212,16 @@ export const methods = {
     invoke: (service, { id }, context) => service.cancel(id, context),
   }),
   queryBuildRecords: method({
-    does: "Records of builds by id, derivation, output path or name, newest first.",
-    params: object({ text: absentOr(text()), limit: count }),
+    does: "Records of builds by id, derivation, output path or name (`text`), by how they stand, who asked, and when they started; newest first, at most 1,000. `beforeId` goes on where an answer ended.",
+    params: object({
+      text: absentOr(text()),
+      status: absentOr(oneOf("building", "sealing", "done", "failed", "cancelled")),
+      uid: absentOr(count),
+      sinceMs: absentOr(number),
+      untilMs: absentOr(number),
+      beforeId: absentOr(text()),
+      limit: count,
+    }),
     result: list(buildRecord),
     invoke: (service, query, context) => service.queryBuildRecords(query, context),
   }),

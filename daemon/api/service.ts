@@ -3,7 +3,7 @@
  * in this process or behind a socket. Everything here is plain data, promises, async iterables and AbortSignals.
  * Every method may throw a `CloisterError`; its code is the same on every front end.
  */
-import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildQuery, BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { ContentAddress } from "../../derivations/content-address.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
@@ -41,6 +41,23 @@ export interface Status {
   readonly waitingBuilds: number;
   readonly connections: number;
   readonly validPaths: number;
+  /** Only if asked for: they take a while. In bytes. */
+  readonly sizes?: StatusSizes;
+}
+
+export interface StatusSizes {
+  /** Of all valid paths, by the sizes of their archives. */
+  readonly storeBytes: number;
+  readonly databaseBytes: number;
+  readonly logBytes: number;
+  /** There are more logs than were looked at. */
+  readonly moreLogs: boolean;
+  /** Where the store lies, for the daemon's user. */
+  readonly freeBytes: number;
+}
+
+export interface StatusOptions extends Cancellable {
+  readonly sizes?: boolean;
 }
 
 /** How an object is addressed when the sender does not know its path yet: the daemon computes it from the contents. */
@@ -123,7 +140,7 @@ export interface PathDetails {
 }
 
 export interface Service extends AsyncDisposable {
-  status(options?: Cancellable): Promise<Status>;
+  status(options?: StatusOptions): Promise<Status>;
 
   // What is there
   queryPathInfo(path: StorePath, options?: Cancellable): Promise<PathInfo | undefined>;
@@ -180,11 +197,8 @@ export interface Service extends AsyncDisposable {
    * runs on. Throws REQUEST_UNKNOWN, REQUEST_NOT_YOURS.
    */
   cancel(id: string, options?: Cancellable): Promise<CancelResult>;
-  /** By id, derivation, output path or name; newest first. */
-  queryBuildRecords(
-    query: { readonly text?: string; readonly limit: number },
-    options?: Cancellable,
-  ): Promise<readonly BuildRecord[]>;
+  /** Newest first; at most 1,000 at a time. */
+  queryBuildRecords(query: BuildQuery, options?: Cancellable): Promise<readonly BuildRecord[]>;
   /** The log of a build record, raw bytes of the builder. With `follow`, until the build ends. */
   readLog(recordId: string, options?: Cancellable & { readonly follow?: boolean }): ByteStream;
 

@@ -156,6 +156,9 @@ export const status: Schema<Status> = object({
   waitingBuilds: count,
   connections: count,
   validPaths: count,
+  sizes: absentOr(
+    object({ storeBytes: number, databaseBytes: number, logBytes: number, moreLogs: boolean, freeBytes: number }),
+  ),
 });
 
 export const addMethod: Schema<AddMethod> = byKind(

@@ -31,6 +31,14 @@ export const cliErrors = {
     (d: { path: string; reason: string }) => `${d.path} cannot be read: ${d.reason}`,
     "Check the name and its permissions",
   ),
+  CLI_TIME_INVALID: row(
+    (d: { option: string; value: string }) => `${d.option} takes a time, not "${d.value}"`,
+    "Give how long ago, such as 90s, 30m, 12h or 7d, or a date such as 2026-11-25 or 2026-11-25T08:30",
+  ),
+  CLI_USER_UNKNOWN: row(
+    (d: { user: string }) => `this machine has no user ${d.user}`,
+    "Give a name that /etc/passwd has, or a number",
+  ),
   CLI_LOG_UNKNOWN: row(
     (d: { text: string }) => `no build is recorded for ${d.text}`,
     "Name a derivation, an output path, a build's id, or a name as in `cloister log hello-1.0`",

@@ -84,6 +84,16 @@ const strength = z
   })
   .meta({ id: "Strength" });
 
+const sizes = z
+  .strictObject({
+    storeBytes: z.number().describe("of all valid paths, by the sizes of their archives"),
+    databaseBytes: z.number(),
+    logBytes: z.number(),
+    moreLogs: z.boolean().describe("there are more logs than were looked at"),
+    freeBytes: z.number().describe("where the store lies"),
+  })
+  .meta({ id: "Sizes" });
+
 export const jsonOutputs = {
   build: z.strictObject({
     results: z.array(
@@ -168,7 +178,10 @@ export const jsonOutputs = {
     waitingBuilds: z.number(),
     connections: z.number(),
     validPaths: z.number(),
+    sizes: sizes.optional(),
+    limits: z.record(z.string(), z.unknown()).describe("in force for every build, as the configuration names them"),
   }),
+  history: z.strictObject({ records: z.array(record), more: z.boolean().describe("there are older ones") }),
   config: z.strictObject({
     running: z.boolean().describe("false: what a daemon would have that is started here"),
     settings: z.array(

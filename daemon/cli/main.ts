@@ -11,6 +11,7 @@ import { addDaemonCommand } from "./commands/daemon.ts";
 import { addDiffCommand } from "./commands/diff.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
 import { addGcCommand } from "./commands/gc.ts";
+import { addHistoryCommand } from "./commands/history.ts";
 import { addInstantiateCommand } from "./commands/instantiate.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addLsCommand } from "./commands/ls.ts";
@@ -79,7 +80,10 @@ export function makeProgram(run: Action): Command {
     .option("--json", "print one JSON object for programs")
     .addHelpText("after", overview)
     .exitOverride();
-  for (const add of commands) add(program, run);
+  for (const [group, commands] of Object.entries(commandGroups)) {
+    program.commandsGroup(group);
+    for (const add of commands) add(program, run);
+  }
   for (const command of allCommands(program))
     command
       .exitOverride()
@@ -89,32 +93,36 @@ export function makeProgram(run: Action): Command {
   return program;
 }
 
-const commands = [
-  addBuildCommand,
-  addAttachCommand,
-  addPsCommand,
-  addCancelCommand,
-  addInstantiateCommand,
-  addAddCommand,
-  addPathInfoCommand,
-  addTreeCommand,
-  addWhyDependsCommand,
-  addDiffCommand,
-  addLsCommand,
-  addCatCommand,
-  addLogCommand,
-  addRecoverCommand,
-  addGcCommand,
-  addRootsCommand,
-  addWorldCommand,
-  addStatusCommand,
-  addMetricsCommand,
-  addDaemonCommand,
-  addConfigCommand,
-  addReloadCommand,
-  addServiceCommand,
-  addDoctorCommand,
-];
+/** As the help lists them. */
+const commandGroups = {
+  "Build:": [addBuildCommand, addInstantiateCommand, addAddCommand, addWorldCommand],
+  "Follow what is built:": [
+    addPsCommand,
+    addAttachCommand,
+    addCancelCommand,
+    addLogCommand,
+    addHistoryCommand,
+    addRecoverCommand,
+  ],
+  "Look into the store:": [
+    addPathInfoCommand,
+    addTreeCommand,
+    addWhyDependsCommand,
+    addDiffCommand,
+    addLsCommand,
+    addCatCommand,
+  ],
+  "Keep and delete:": [addRootsCommand, addGcCommand],
+  "The daemon:": [
+    addStatusCommand,
+    addMetricsCommand,
+    addDoctorCommand,
+    addConfigCommand,
+    addReloadCommand,
+    addDaemonCommand,
+    addServiceCommand,
+  ],
+} as const;
 
 const overview = `
 Example:

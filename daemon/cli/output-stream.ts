@@ -4,6 +4,7 @@
  */
 import type { ByteStream } from "../api/service.ts";
 import type { Context } from "./context.ts";
+import type { Pager } from "./pager.ts";
 import { TerminalCleaner } from "./terminal.ts";
 
 const gone = new WeakSet<NodeJS.WriteStream>();
@@ -33,7 +34,13 @@ export function divertLines(print: ((line: string) => void) | undefined): void {
  * Bytes of the store or a log, written to stdout no faster than it is read. With `raw` they pass as they are; else
  * every escape sequence but colours is taken out, and on a terminal the last line is ended.
  */
-export async function writeStream(stream: ByteStream, context: Context, options: { raw: boolean }): Promise<void> {
+export async function writeStream(
+  stream: ByteStream,
+  context: Context,
+  options: { raw: boolean; pager?: Pager | undefined },
+): Promise<void> {
+  const { pager } = options;
+  const write = (piece: Uint8Array | string) => (pager === undefined ? writeOut(piece) : pager.write(piece));
   const cleaner = new TerminalCleaner({ colours: context.coloursOut });
   let last = "\n";
   const show = async (text: string): Promise<boolean> => {
@@ -46,7 +53,7 @@ export async function writeStream(stream: ByteStream, context: Context, options:
 }
 
 /** Resolves when stdout can take more; false if nobody reads any more. */
-async function write(piece: Uint8Array | string): Promise<boolean> {
+async function writeOut(piece: Uint8Array | string): Promise<boolean> {
   if (gone.has(process.stdout)) return false;
   if (piece.length === 0) return true;
   return await new Promise((resolve, reject) => {

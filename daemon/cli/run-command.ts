@@ -65,7 +65,10 @@ function onInterrupt(interruption: AbortController, context: Context): Disposabl
 function isUsage(error: unknown): boolean {
   return (
     error instanceof CloisterError &&
-    (error.code === "CLI_USAGE" || error.code.startsWith("CLI_NUMBER") || error.code.startsWith("CLI_SIZE"))
+    (error.code === "CLI_USAGE" ||
+      error.code.startsWith("CLI_NUMBER") ||
+      error.code.startsWith("CLI_SIZE") ||
+      error.code === "CLI_TIME_INVALID")
   );
 }
 

@@ -36,6 +36,25 @@ export function parseCount(option: string, value: string): number {
   return Number(value);
 }
 
+/** "12h" ago, or a date; in milliseconds since 1970. Throws CLI_TIME_INVALID. */
+export function parseTime(option: string, value: string, nowMs: number): number {
+  const [, number, unit] = /^([0-9]{1,9})([smhdw])$/.exec(value) ?? [];
+  if (number !== undefined && unit !== undefined) return nowMs - Number(number) * (unitMs[unit] ?? 0);
+  const at = /^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(value)
+    ? new Date(value.length === 10 ? `${value}T00:00` : value).getTime()
+    : Number.NaN;
+  if (Number.isNaN(at)) throw new CliError("CLI_TIME_INVALID", { option, value });
+  return at;
+}
+
+const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** "2026-11-25 08:30:07", as it is called where this runs. */
+export function printTimeOfDay(milliseconds: number): string {
+  const date = new Date(milliseconds - new Date(milliseconds).getTimezoneOffset() * 60_000);
+  return date.toISOString().slice(0, 19).replace("T", " ");
+}
+
 const factors: Readonly<Record<string, bigint>> = { "": 1n, K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n };
 
 /** Throws CLI_SIZE_INVALID, CLI_NUMBER_INVALID. */

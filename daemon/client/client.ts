@@ -1,5 +1,5 @@
 /** The service of a daemon, through a connection: each method is one request of the msgpack protocol. */
-import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildQuery, BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
@@ -21,6 +21,7 @@ import type {
   Root,
   Service,
   Status,
+  StatusOptions,
 } from "../api/service.ts";
 import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import type { LastingConnection } from "./lasting-connection.ts";
@@ -52,8 +53,8 @@ export class Client implements Service {
     return this.#connection.closed;
   }
 
-  status(options?: Cancellable): Promise<Status> {
-    return this.#connection.request("status", {}, options);
+  status(options?: StatusOptions): Promise<Status> {
+    return this.#connection.request("status", options?.sizes === true ? { sizes: true } : {}, options);
   }
 
   async queryPathInfo(path: StorePath, options?: Cancellable): Promise<PathInfo | undefined> {
@@ -147,10 +148,7 @@ export class Client implements Service {
     return this.#connection.request("cancel", { id }, options);
   }
 
-  queryBuildRecords(
-    query: { readonly text?: string; readonly limit: number },
-    options?: Cancellable,
-  ): Promise<readonly BuildRecord[]> {
+  queryBuildRecords(query: BuildQuery, options?: Cancellable): Promise<readonly BuildRecord[]> {
     return this.#connection.request("queryBuildRecords", query, options);
   }
 

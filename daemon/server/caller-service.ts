@@ -1,5 +1,5 @@
 /** The service as one caller has it: who asks is known, and what it adds is held under its lease. */
-import type { BuildRecord } from "../../derivations/build-record.ts";
+import type { BuildQuery, BuildRecord } from "../../derivations/build-record.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import type { DerivedPath } from "../../derivations/derived-path.ts";
 import type { NarListing } from "../../derivations/nar/listing.ts";
@@ -11,6 +11,7 @@ import { StoreError } from "../../store/errors.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { addIndirectRoot, addPermanentRoot, listRoots } from "../../store/gc-roots.ts";
 import { readFile, readListing, readNar } from "../../store/read.ts";
+import { measureStore } from "../../store/sizes.ts";
 import type { Store } from "../../store/store.ts";
 import type { Activity } from "../api/activity.ts";
 import { thisProgram } from "../api/build-id.ts";
@@ -30,6 +31,7 @@ import type {
   Root,
   Service,
   Status,
+  StatusOptions,
 } from "../api/service.ts";
 import type { ReloadResult, SettingValue } from "../api/setting-values.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
@@ -83,7 +85,7 @@ export class CallerService implements Service {
     this.#owner = leaseOwner;
   }
 
-  async status(): Promise<Status> {
+  async status(options?: StatusOptions): Promise<Status> {
     const { scheduler, startedAtMs, strength, system, maxJobs, connections } = this.#core;
     const { version, buildId } = thisProgram();
     const { layout, graph } = this.#store;
@@ -95,6 +97,7 @@ export class CallerService implements Service {
       runningBuilds: scheduler.running,
       waitingBuilds: scheduler.waiting,
       validPaths: graph.size,
+      ...(options?.sizes === true && { sizes: await measureStore(this.#store) }),
     };
   }
 
@@ -219,7 +222,7 @@ export class CallerService implements Service {
     return result;
   }
 
-  async queryBuildRecords(query: { readonly text?: string; readonly limit: number }): Promise<readonly BuildRecord[]> {
+  async queryBuildRecords(query: BuildQuery): Promise<readonly BuildRecord[]> {
     return this.#store.records.list(query);
   }
 

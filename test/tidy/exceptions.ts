@@ -15,6 +15,7 @@ export const exceptions: readonly Exception[] = [
   { check: "client-paths", path: "addNar.info.signatures[]", reason: "kept and shown, opened nowhere" },
   { check: "client-paths", path: "attach.requestId", reason: "looked up among the requests" },
   { check: "client-paths", path: "cancel.id", reason: "looked up among the requests and the running builds" },
+  { check: "client-paths", path: "queryBuildRecords.beforeId", reason: "compared with ids of records" },
   { check: "client-paths", path: "queryBuildRecords.text", reason: "compared with ids and names of records" },
   { check: "client-paths", path: "readFile.inside", reason: "below a store path, opened without leaving it" },
   { check: "client-paths", path: "readKeptBuild.recordId", reason: "looked up among the records first" },

@@ -73,6 +73,7 @@ export function addBuildCommand(program: Command, run: Action): void {
     .action((targets: string[], options: BuildCommandOptions, command: Command) =>
       run(command, (context) => build(context, targets, options)),
     );
+  command.optionsGroup("Limits of each build:");
   for (const name of limitOptions) {
     const { word, says } = limitRows[name];
     command.option(`--${word} <limit>`, says);

@@ -4,6 +4,7 @@ import { findRecord } from "../find-record.ts";
 import { recordJson } from "../json-output.ts";
 import type { Action } from "../main.ts";
 import { writeStream } from "../output-stream.ts";
+import type { Pager } from "../pager.ts";
 import { printRecord } from "../record-lines.ts";
 import { cleanText } from "../terminal.ts";
 
@@ -11,6 +12,7 @@ interface LogCommandOptions {
   readonly follow?: boolean;
   readonly record?: boolean;
   readonly raw?: boolean;
+  readonly pager: boolean;
 }
 
 export function addLogCommand(program: Command, run: Action): void {
@@ -20,6 +22,7 @@ export function addLogCommand(program: Command, run: Action): void {
     .argument("<build>", "a build's id, a derivation, an output path, a result link, or a name")
     .option("-f, --follow", "go on until the build ends")
     .option("--record", "print what was recorded of it instead: command, environment, inputs, times, outputs")
+    .option("--no-pager", "on a terminal, do not page it ($CLOISTER_PAGER, $PAGER, less)")
     .option("--raw", "print the builder's escape sequences as they are")
     .addHelpText("after", "\nExample:\n  $ cloister log hello-1.0\n  $ cloister log ./result --record")
     .action((text: string, options: LogCommandOptions, command: Command) =>
@@ -47,9 +50,18 @@ export function addLogCommand(program: Command, run: Action): void {
           );
           return 0;
         }
-        const log = service.readLog(record.id, { signal, follow: options.follow === true });
-        await writeStream(log, context, { raw: options.raw === true });
+        const follow = options.follow === true;
+        await using pager = options.pager && !follow ? await openPager() : undefined;
+        const log = service.readLog(record.id, { signal, follow });
+        await writeStream(log, context, { raw: options.raw === true, pager });
         return 0;
       }),
     );
+}
+
+/** Loaded only where a log is shown on a terminal. */
+async function openPager(): Promise<Pager | undefined> {
+  if (process.stdout.isTTY !== true) return undefined;
+  const { Pager } = await import("../pager.ts");
+  return Pager.open(process.env);
 }

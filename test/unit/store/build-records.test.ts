@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect, test } from "vitest";
+import type { BuildQuery } from "../../../derivations/build-record.ts";
 import { bytes } from "../../../derivations/bytes.ts";
 import { type Hash, printHash } from "../../../derivations/hash.ts";
 import { parseStoreDirectory, parseStorePath, type StorePath } from "../../../derivations/store-path.ts";
@@ -151,4 +152,32 @@ test("what is finished is read as finished at once, and stays so", async () => {
   records.finish(buildRecord("two", { status: "done", outputs: {} }), () => {});
   await temporary.close();
   expect((await temporary.open()).records.find("two")?.status).toBe("done");
+});
+
+test("records are found by how they stand, who asked, and when they started; what an answer left out comes next", async () => {
+  await using temporary = await temporaryStore();
+  const { records } = temporary.store;
+  for (let at = 1; at <= 6; at += 1)
+    records.insert(
+      buildRecord(`id-${at}`, {
+        startedAtMs: at * 1000,
+        status: at % 2 === 0 ? "failed" : "done",
+        ...(at > 2 && { user: { uid: at > 4 ? 1001 : 1000 } }),
+      }),
+    );
+  records.insert(buildRecord("runs", { startedAtMs: 7000, user: { uid: 1000 } }));
+  const ids = (query: Partial<BuildQuery>) => records.list({ limit: 10, ...query }).map(({ id }) => id);
+  expect(ids({ status: "failed" })).toEqual(["id-6", "id-4", "id-2"]);
+  expect(ids({ status: "done", limit: 2 })).toEqual(["id-5", "id-3"]);
+  expect(ids({ status: "building" })).toEqual(["runs"]);
+  expect(ids({ uid: 1000 })).toEqual(["runs", "id-4", "id-3"]);
+  expect(ids({ uid: 7 })).toEqual([]);
+  expect(ids({ sinceMs: 5000 })).toEqual(["runs", "id-6", "id-5"]);
+  expect(ids({ untilMs: 2000 })).toEqual(["id-2", "id-1"]);
+  expect(ids({ sinceMs: 2500, untilMs: 4500, status: "failed", text: "some" })).toEqual(["id-4"]);
+  expect(ids({ sinceMs: 9000 })).toEqual([]);
+  expect(ids({ untilMs: 500 })).toEqual([]);
+  expect(ids({ beforeId: "id-3" })).toEqual(["id-2", "id-1"]);
+  expect(ids({ beforeId: "runs", limit: 1 })).toEqual(["id-6"]);
+  expect(ids({ beforeId: "nobody" })).toEqual([]);
 });
