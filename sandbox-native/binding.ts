@@ -40,7 +40,7 @@ export type NativeMessages = readonly (number | Uint8Array)[];
 
 /** The launcher, started, and the socket to it. */
 export interface NativeChannel {
-  /** The descriptors stay the caller's. */
+  /** The descriptors stay the caller's. Throws a failure when it is not sent: too large, no descriptor, no memory. */
   send(kind: number, order: number, body: Uint8Array, descriptors: readonly number[]): void;
   /** Has the launcher end. */
   close(): void;

@@ -52,7 +52,7 @@ export interface BuildOptions {
   readonly isChecked?: boolean;
 }
 
-/** Orders fail with LAUNCHER_GONE when the launcher ends before it has answered. */
+/** Orders fail with LAUNCHER_GONE when the launcher ends before it has answered, with POSIX_CALL_FAILED if not even sent. */
 export interface Launcher extends AsyncDisposable {
   readonly strength: Strength;
   /** Of its first process; when that is gone, so is every process of every jail. */
@@ -176,7 +176,7 @@ class RunningLauncher implements Launcher {
   async build(order: BuildOrder, options: BuildOptions): Promise<BuildAnswer> {
     if (options.isChecked !== true) assertJailSpec(order.spec);
     const id = this.#nextOrder;
-    const cancel = () => this.#send(messageKinds.cancel, id, new Uint8Array());
+    const cancel = () => this.#cancel(id);
     const answer = this.#order(messageKinds.build, encodeBuildOrder(order), [], options);
     if (options.signal?.aborted) cancel();
     options.signal?.addEventListener("abort", cancel);
@@ -288,12 +288,22 @@ class RunningLauncher implements Launcher {
     }
     this.#pending.set(id, { resolve, reject, ...(of.onLog && { onLog: of.onLog }), name: of.name });
     if (this.#pending.size === 1) this.#channel.setActive(true);
-    this.#send(kind, id, body, descriptors);
+    try {
+      this.#channel.send(kind, id, body, descriptors);
+    } catch (thrown) {
+      this.#pending.delete(id);
+      this.#restIfIdle();
+      reject(errorOf(thrown));
+    }
     return promise;
   }
 
-  #send(kind: number, id: number, body: Uint8Array, descriptors: readonly number[] = []): void {
-    this.#channel.send(kind, id, body, descriptors);
+  #cancel(id: number): void {
+    try {
+      this.#channel.send(messageKinds.cancel, id, new Uint8Array(), []);
+    } catch {
+      this.#channel.close(); // no build goes on that cannot be told to end: all hear LAUNCHER_GONE
+    }
   }
 
   #take(messages: NativeMessages): void {

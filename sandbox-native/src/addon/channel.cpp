@@ -21,6 +21,7 @@
 #include "addon/failure.h"
 #include "addon/packet.h"
 #include "core/message.h"
+#include "core/sealed-memory.h"
 #include "core/unique-fd.h"
 
 namespace cloister {
@@ -117,11 +118,17 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     poll = nullptr;
   }
 
-  /// send(kind, order, body, descriptors): the descriptors stay the caller's.
+  /// send(kind, order, body, descriptors): the descriptors stay the caller's. Throws when it is not sent.
   void Send(const Napi::CallbackInfo& info) {
     if (!socket_) return;  // the end is being told already
     const Napi::Uint8Array body = info[2].As<Napi::Uint8Array>();
     const Napi::Array descriptors = info[3].As<Napi::Array>();
+    const auto failed = [&info](const char* step, int error) {
+      Throw(info.Env(), Failure{"POSIX_CALL_FAILED", step, error, "", 0});
+    };
+    // The launcher takes a packet past these limits for the end.
+    if (body.ByteLength() > kLongestBody) return failed("send-order", EMSGSIZE);
+    if (descriptors.Length() + 1 > kMostDescriptors) return failed("send-order", ETOOMANYREFS);
     MessageHead head;
     head.kind = static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value());
     head.order = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
@@ -129,20 +136,29 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
     Packet packet;
     if (body.ByteLength() > kInlineBody) {
       head.flags = kBodyInMemory;
-      UniqueFd memory = SealedMemory(body.Data(), body.ByteLength());
-      if (!memory) return Throw(info.Env(), Failure::Errno("POSIX_CALL_FAILED", "memfd_create"));
+      UniqueFd memory = SealedMemory({reinterpret_cast<const char*>(body.Data()), body.ByteLength()});
+      if (!memory) return failed("memfd_create", errno);
       packet.descriptors.push_back(std::move(memory));
     }
-    for (uint32_t index = 0; index < descriptors.Length(); ++index)
-      packet.descriptors.emplace_back(fcntl(descriptors.Get(index).As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
+    for (uint32_t index = 0; index < descriptors.Length(); ++index) {
+      UniqueFd copy(fcntl(descriptors.Get(index).As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
+      if (!copy) return failed("fcntl", errno);
+      packet.descriptors.push_back(std::move(copy));
+    }
     packet.bytes.assign(reinterpret_cast<const char*>(&head), sizeof head);
     if (head.flags == 0) packet.bytes.append(reinterpret_cast<const char*>(body.Data()), body.ByteLength());
 
-    if (!waiting_.empty() || SendPacket(socket_.get(), packet) == EAGAIN) {
+    const int error = waiting_.empty() ? SendPacket(socket_.get(), packet) : EAGAIN;
+    if (error == EAGAIN) {
       waiting_.push_back(std::move(packet));
       uv_poll_start(socket_poll_, UV_READABLE | UV_WRITABLE, &LauncherChannel::OnSocket);
+    } else if (error != 0 && !IsEnd(error)) {
+      failed("sendmsg", error);
     }
   }
+
+  /// The other end is gone, which reading finds out too, after what was said before.
+  static bool IsEnd(int error) { return error == EPIPE || error == ECONNRESET || error == ENOTCONN; }
 
   /// close(): the launcher ends all jails and itself; onEnd tells when it has.
   void Close(const Napi::CallbackInfo&) { CloseSocket(); }
@@ -164,7 +180,10 @@ class LauncherChannel : public Napi::ObjectWrap<LauncherChannel> {
 
   void SendWaiting() {
     while (!waiting_.empty()) {
-      if (SendPacket(socket_.get(), waiting_.front()) == EAGAIN) return;
+      const int error = SendPacket(socket_.get(), waiting_.front());
+      if (error == EAGAIN) return;
+      // Whoever waits for the answer must hear of it, and only the end is told to all.
+      if (error != 0 && !IsEnd(error)) return CloseSocket();
       waiting_.pop_front();
     }
     uv_poll_start(socket_poll_, UV_READABLE, &LauncherChannel::OnSocket);

@@ -1,26 +1,14 @@
 #include "addon/packet.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
-namespace cloister {
+#include "core/message.h"
 
-UniqueFd SealedMemory(const uint8_t* data, size_t size) {
-  UniqueFd memory(memfd_create("cloister-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  for (size_t done = 0; memory && done < size;) {
-    const ssize_t written = write(memory.get(), data + done, size - done);
-    if (written <= 0) return {};
-    done += static_cast<size_t>(written);
-  }
-  if (!memory || fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) return {};
-  return memory;
-}
+namespace cloister {
 
 int SendPacket(int fd, const Packet& packet) {
   iovec part{const_cast<char*>(packet.bytes.data()), packet.bytes.size()};

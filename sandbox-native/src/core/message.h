@@ -14,6 +14,7 @@ namespace cloister {
 inline constexpr uint32_t kMagic = 0x54534c43;  // "CLST"
 inline constexpr size_t kInlineBody = 32 * 1024;
 inline constexpr uint32_t kLongestBody = 256u << 20;
+inline constexpr size_t kMostDescriptors = 8;  // of a packet, with the one of the body
 inline constexpr uint16_t kBodyInMemory = 1;  // flag: the body is in the memfd
 
 enum class MessageKind : uint16_t {

@@ -1,7 +1,6 @@
 #include "launcher/channel.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -9,10 +8,10 @@
 
 #include <cerrno>
 
+#include "core/sealed-memory.h"
+
 namespace cloister {
 namespace {
-
-constexpr size_t kMostDescriptors = 8;
 
 bool ReadMemory(int fd, uint32_t length, std::string& body) {
   struct stat status{};
@@ -26,17 +25,6 @@ bool ReadMemory(int fd, uint32_t length, std::string& body) {
     done += static_cast<size_t>(size);
   }
   return true;
-}
-
-UniqueFd WriteMemory(std::string_view body) {
-  UniqueFd memory(memfd_create("cloister-message", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  for (size_t done = 0; memory && done < body.size();) {
-    const ssize_t size = write(memory.get(), body.data() + done, body.size() - done);
-    if (size <= 0) return {};
-    done += static_cast<size_t>(size);
-  }
-  if (!memory || fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) return {};
-  return memory;
 }
 
 }  // namespace
@@ -93,7 +81,7 @@ void Channel::Send(MessageKind kind, uint64_t order, std::string_view body) noex
   UniqueFd memory;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   if (body.size() > kInlineBody) {
-    memory = WriteMemory(body);
+    memory = SealedMemory(body);
     if (!memory) return;
     head.flags = kBodyInMemory;
     message.msg_iovlen = 1;
