@@ -207,6 +207,22 @@ describe.for(await strengthsToTest())("in $strength strength", ({ strength, miss
     expect(await askFrom(open, asks.slice(1, 3), all, patient)).toEqual([`tcp at ${metadata}`, `udp at ${metadata}`]);
   });
 
+  test("all addresses of one version can be blocked, and the other version's are reached", async ({ skip }) => {
+    skip(missing !== "", missing);
+    skip(own.length === 0, "needs an address besides the loopback's");
+    await using servers = await Servers.start(own);
+    await using here = await start();
+    for (const blocked of ["0.0.0.0/0", "::/0"]) {
+      const network = { kind: "outbound" as const, blocked: [blocked], nameservers: [] };
+      const asks = own.map((host) => `tcp,${host},${servers.port}`);
+      expect(await askFrom(here, asks, network, patient)).toEqual(
+        own.map((host) =>
+          host.includes(":") === blocked.includes(":") ? expect.stringMatching(/^!/) : `tcp at ${host}`,
+        ),
+      );
+    }
+  });
+
   test("names are asked of the given name servers", async ({ skip }) => {
     skip(missing !== "", missing);
     skip(!isRoot, "needs root, to serve names at port 53");

@@ -71,6 +71,8 @@ class Request {
 };
 
 constexpr int kPeerIndex = 16;
+/// Of two routes to the same target the lower number wins. Version 4 would give a route 0, version 6 gives this one.
+constexpr uint32_t kPriority = 1024, kUnreachablePriority = 1;
 
 uint8_t FamilyOf(const AddressBlock& block) { return block.is_v6 ? AF_INET6 : AF_INET; }
 
@@ -156,14 +158,14 @@ int RouteSocket::AddRoute(const AddressBlock& target, int interface, const Addre
   Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
   if (target.prefix_length > 0) request.Address(RTA_DST, target);
   if (gateway != nullptr) request.Address(RTA_GATEWAY, *gateway);
-  return Ask(request.Number(RTA_OIF, interface).Take());
+  return Ask(request.Number(RTA_OIF, interface).Number(RTA_PRIORITY, kPriority).Take());
 }
 
 int RouteSocket::AddUnreachable(const AddressBlock& target) {
   Request request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, RouteTo(target, RTN_UNREACHABLE));
   if (target.prefix_length > 0) request.Address(RTA_DST, target);
-  // Version 6 puts the loopback's index there itself; of two routes to the same target the lower number wins.
-  return Ask(request.Number(RTA_PRIORITY, uint32_t{1}).Take());
+  // Version 6 puts the loopback's index there itself.
+  return Ask(request.Number(RTA_PRIORITY, kUnreachablePriority).Take());
 }
 
 int RouteSocket::Ask(std::string request) {
