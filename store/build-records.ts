@@ -8,7 +8,7 @@ import type { BuildQuery, BuildRecord, BuiltOutput } from "../derivations/build-
 import { printHash } from "../derivations/hash.ts";
 import type { PathInfo } from "../derivations/path-info.ts";
 import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath } from "../derivations/store-path.ts";
-import { BuildSearch, type EndedRow, isMeant, mostRecords } from "./build-search.ts";
+import { BuildSearch, type EndedRow, isMeant, mostRecords, NewestDone } from "./build-search.ts";
 import { type Connection, nameDatabaseError } from "./database.ts";
 import { interruptedBuild } from "./errors.ts";
 
@@ -24,6 +24,7 @@ export class BuildRecords {
   readonly #connection: Connection;
   readonly #directory: StoreDirectory;
   readonly #statements;
+  readonly #newestDone: NewestDone;
   readonly #search: BuildSearch;
   /** Made once: making it costs more than a short transaction. */
   readonly #run;
@@ -37,6 +38,7 @@ export class BuildRecords {
     this.#connection = connection;
     this.#directory = directory;
     this.#statements = prepare(connection);
+    this.#newestDone = new NewestDone(connection);
     this.#search = new BuildSearch(connection);
     this.#run = connection.transaction((write: () => void) => write());
     this.#lastNumber = this.#statements.lastNumber.get()?.number ?? 0;
@@ -115,6 +117,13 @@ export class BuildRecords {
         found.push({ ...running, record: withoutPlans(running.record) });
     found.sort((one, other) => other.number - one.number);
     return found.slice(0, Math.min(query.limit, mostRecords)).map(({ record }) => record);
+  }
+
+  /** The newest build of this name that was done, in whatever version; the name is without one. */
+  findDone(name: string): BuildRecord | undefined {
+    this.flush();
+    const row = this.#newestDone.find(name);
+    return row && readRow(row).record;
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Finds the records of builds that have ended, newest first, by columns that have an index; and says which are meant. */
+import type { Statement } from "better-sqlite3";
 import type { BuildQuery, BuildRecord } from "../derivations/build-record.ts";
 import type { StorePath } from "../derivations/store-path.ts";
 import type { Connection } from "./database.ts";
@@ -33,6 +34,30 @@ export class BuildSearch {
       this.#statements.set(sql, statement);
     }
     return statement.all(...values, Math.min(query.limit, mostRecords));
+  }
+}
+
+/**
+ * The newest build of a name that was done, whatever its version: "hello" finds "hello" and "hello-2.12", and not
+ * "hello-doc-2.12". By the index of names; made when it is first asked.
+ */
+export class NewestDone {
+  readonly #connection: Connection;
+  #statement: Statement<[{ readonly name: string }], EndedRow> | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  find(name: string): EndedRow | undefined {
+    // "." is the character after "-", so the second range holds whatever begins with the name and a dash.
+    this.#statement ??= this.#connection.prepare<[{ readonly name: string }], EndedRow>(
+      `select e.number, e.body from EndedBuilds e indexed by EndedBuildsByName
+       where (e.name = @name or (e.name >= @name || '-' and e.name < @name || '.' and substr(e.name, length(@name) + 2, 1) not glob '[a-zA-Z]'))
+         and e.status = 'done'
+       order by e.number desc limit 1`,
+    );
+    return this.#statement.get({ name });
   }
 }
 

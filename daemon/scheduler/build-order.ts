@@ -68,7 +68,7 @@ export class BuildOrder<Request> implements ReadyOrder<GoalKey, Request> {
   /** The next one waits until there is memory for it, and all others behind it: else a large one would wait for ever. */
   peek(): ReadyGoal<GoalKey> | undefined {
     this.#heldBack = undefined;
-    this.#next = this.#queue.peek();
+    this.#next = this.#queue.peek(this.#options.now());
     if (this.#next === undefined) return undefined;
     const { memoryBytes } = this.#options.expectedOf(this.#next.key);
     if (memoryBytes < smallBytes || this.#started.size === 0) return this.#next; // alone it may take what it wants
@@ -85,7 +85,8 @@ export class BuildOrder<Request> implements ReadyOrder<GoalKey, Request> {
     this.#next = undefined;
     const { cpuMicroseconds, memoryBytes } = this.#options.expectedOf(goal.key);
     this.#started.set(goal.key, { goal, atMs: this.#options.now(), memoryBytes });
-    this.#queue.start(goal, this.#usersOf(wantedBy), cpuMicroseconds || unknownCpuMicroseconds);
+    const expected = cpuMicroseconds || unknownCpuMicroseconds;
+    this.#queue.start(goal, this.#usersOf(wantedBy), expected, this.#options.now());
   }
 
   end(key: GoalKey, cpuMicroseconds: number): void {
@@ -97,7 +98,7 @@ export class BuildOrder<Request> implements ReadyOrder<GoalKey, Request> {
 
   /** Whether the next turn is one of other users than those who want this. */
   isAnothersTurn(wantedBy: Iterable<Request>): boolean {
-    return this.#queue.isAnothersTurn(this.#usersOf(wantedBy));
+    return this.#queue.isAnothersTurn(this.#usersOf(wantedBy), this.#options.now());
   }
 
   #usersOf(wantedBy: Iterable<Request>): User[] {

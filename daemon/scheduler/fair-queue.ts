@@ -2,7 +2,7 @@
  * Which of the builds that are ready goes next, between users and for each user. Pure: times and processor time are told.
  *
  * - Between users: whose processor time so far, divided by their share, is the least. A running build counts with what is
- *   expected of it, and is corrected at its end. Who had nothing to do saves up no time for later.
+ *   expected of it, or with the time that it runs if that is more, and is corrected at its end. Who had nothing to do saves up no time for later.
  * - Of one user's builds: the one that is ready for longest; a priority counts as time that it has waited already, and so
  *   whatever waits is overtaken for a bounded time only.
  * - A build of raised priority (above 0) goes before other users' turns, unless what it overtakes has waited for longer
@@ -47,6 +47,7 @@ interface Account<Item> {
 interface Started {
   readonly users: readonly User[];
   readonly expected: number;
+  readonly atMs: number;
 }
 
 export class FairQueue<Item> {
@@ -73,13 +74,13 @@ export class FairQueue<Item> {
   }
 
   /** What goes next, without taking it. */
-  peek(): Item | undefined {
-    return this.#next()?.item;
+  peek(nowMs: number): Item | undefined {
+    return this.#next(nowMs)?.item;
   }
 
   /** `item` starts on behalf of these users; `expected` is the processor time that it may take, in microseconds. */
-  start(item: Item, users: readonly User[], expected: number): void {
-    this.#started.set(item, { users, expected });
+  start(item: Item, users: readonly User[], expected: number, nowMs: number): void {
+    this.#started.set(item, { users, expected, atMs: nowMs });
     for (const user of users) {
       const account = this.#enter(user);
       account.running += 1;
@@ -102,25 +103,42 @@ export class FairQueue<Item> {
   }
 
   /** Whether it is another user's turn before this item's, wanted by these. */
-  isAnothersTurn(users: Iterable<User>): boolean {
-    const next = this.#next();
+  isAnothersTurn(users: Iterable<User>, nowMs: number): boolean {
+    const next = this.#next(nowMs);
     const mine = new Set(users);
     return next !== undefined && !mine.has(next.account.user);
   }
 
-  #next(): (Entry<Item> & { readonly account: Account<Item> }) | undefined {
+  #next(nowMs: number): (Entry<Item> & { readonly account: Account<Item> }) | undefined {
     let first: { readonly entry: Entry<Item>; readonly account: Account<Item> } | undefined;
-    let turn: { readonly entry: Entry<Item>; readonly account: Account<Item> } | undefined;
+    let turn: { readonly entry: Entry<Item>; readonly account: Account<Item>; readonly used: number } | undefined;
+    const overrun = this.#overrun(nowMs);
     for (const account of this.#busy) {
       const entry = this.#head(account);
       if (entry === undefined) continue;
       if (first === undefined || isBefore(entry, first.entry)) first = { entry, account };
-      if (turn === undefined || account.used < turn.account.used) turn = { entry, account };
+      const used = account.used + (overrun.get(account.user) ?? 0);
+      if (turn === undefined || used < turn.used) turn = { entry, account, used };
     }
     if (first === undefined || turn === undefined) return undefined;
     this.#floor = Math.max(this.#floor, turn.account.used);
     const { entry, account } = first.entry.isRaised ? first : turn;
     return { ...entry, account };
+  }
+
+  /**
+   * By user, what running builds took beyond what was expected of them, if each keeps one processor busy: else who has long
+   * builds of which nothing is known would get every slot that comes free until the first of them ends.
+   */
+  #overrun(nowMs: number): ReadonlyMap<User, number> {
+    const found = new Map<User, number>();
+    for (const { users, expected, atMs } of this.#started.values()) {
+      const beyond = (nowMs - atMs) * 1000 - expected;
+      if (beyond <= 0) continue;
+      for (const user of users)
+        found.set(user, (found.get(user) ?? 0) + beyond / users.length / this.#options.shareOf(user));
+    }
+    return found;
   }
 
   #head(account: Account<Item>): Entry<Item> | undefined {

@@ -1,4 +1,5 @@
 /** A goal that runs, or will: there is one for each goal of the graph. */
+import type { BuildResources } from "../../derivations/build-record.ts";
 import type { StopController } from "../build/stop-controller.ts";
 import type { GoalEvents } from "./goal-events.ts";
 import type { BuildGoal } from "./plan.ts";
@@ -15,6 +16,8 @@ export interface Run {
   isSettling?: boolean;
   /** Processor time of its builders that have ended, in microseconds. */
   usedMicroseconds: number;
+  /** Of the last of them. */
+  resources?: BuildResources;
   /** Resolves when the run is over and all have been told. */
   ended?: Promise<void>;
 }

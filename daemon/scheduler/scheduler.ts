@@ -59,7 +59,7 @@ export class Scheduler {
     this.#maxJobs = options.maxJobs;
     this.#cores = options.cores;
     this.#onSharedGivenUp = options.onSharedGivenUp;
-    this.#history = new UsageHistory((name) => store.records.list({ text: name, limit: 1 })[0]);
+    this.#history = new UsageHistory((name) => store.records.findDone(name));
     this.#order = new BuildOrder({
       wantingOf: ({ wanting }) => wanting,
       shares: options.shares ?? new Map(),
@@ -103,7 +103,9 @@ export class Scheduler {
       if (this.#isDraining) throw new BuildError("BUILD_DAEMON_STOPPING", undefined);
       request.tell({
         kind: "plan",
-        toBuild: plan.goals.map((goal) => this.#describePlanned(goal, options.isWatched === true)),
+        toBuild: plan.goals.map((goal, index) =>
+          this.#describePlanned(goal, options.isWatched === true && index < mostLookedUp),
+        ),
         alreadyValid: plan.alreadyValid,
       });
       if (plan.goals.length > 0) await this.#runRequest(request, plan);
@@ -231,7 +233,7 @@ export class Scheduler {
 
   #describePlanned({ drvPath, derivation }: BuildGoal, isWatched: boolean) {
     const { name } = derivation;
-    const expectedWallMs = (isWatched ? this.#history.find(name) : undefined)?.wallMs;
+    const expectedWallMs = (isWatched ? this.#history.find(name) : this.#history.known(name))?.wallMs;
     return { drvPath, name, ...(expectedWallMs !== undefined && { expectedWallMs }) };
   }
 
@@ -239,7 +241,8 @@ export class Scheduler {
   #whyReadyWaits(key: GoalKey): WaitReason {
     if (this.#isDraining) return { kind: "stopping" };
     const { heldBack } = this.#order;
-    if (heldBack?.key === key)
+    if (heldBack !== undefined)
+      // whatever is behind it waits for the same
       return { kind: "memory", neededBytes: heldBack.neededBytes, freeBytes: heldBack.freeBytes };
     return { kind: this.#order.isAnothersTurn(this.#graph.requestsOf(key)) ? "share" : "slot" };
   }
@@ -252,6 +255,7 @@ export class Scheduler {
     this.tallies.noteResult(result.status);
     if (run.isSettling) this.#settling -= 1;
     this.#order.end(goal.key, run.usedMicroseconds);
+    if (result.status === "built" && run.resources) this.#history.note(goal.derivation.name, run.resources);
     this.#running.delete(run);
     if (this.#runs.get(goal.key) === run) this.#runs.delete(goal.key); // else another one waits for this one's end
     const { drvPath, derivation } = goal;
@@ -291,7 +295,7 @@ export class Scheduler {
       },
       onResources: (resources) => {
         run.usedMicroseconds += usageOf(resources).cpuMicroseconds;
-        this.#history.note(goal.derivation.name, resources);
+        run.resources = resources;
       },
       onEvent: (event) => run.events.emit(event),
       hold: (paths) => void leases.take(leaseOwner, paths),
@@ -352,3 +356,5 @@ export class Scheduler {
 }
 
 const lookAgainMs = 1000;
+/** For how many builds of a plan the records are asked, at some 30 µs each; of the others is told what is in memory. */
+const mostLookedUp = 100;

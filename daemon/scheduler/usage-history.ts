@@ -19,7 +19,7 @@ export class UsageHistory {
   readonly #usages = new Map<string, Usage | undefined>();
   readonly #findRecord: (name: string) => BuildRecord | undefined;
 
-  /** `findRecord` gives the newest record of a build of this name, in any version, that was done. */
+  /** `findRecord` gives the newest record of a build of this name, in any version, that was done; others tell nothing. */
   constructor(findRecord: (name: string) => BuildRecord | undefined) {
     this.#findRecord = findRecord;
   }
