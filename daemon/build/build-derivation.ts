@@ -145,8 +145,11 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
   using locks = options.mode === "normal" ? lockPlainOutputs(context, build, options) : undefined;
   // With the locks, the record is written at once (below). Of the others only one that lasts can be asked about while it
   // runs, or be cut off: the rest save themselves this write.
-  const stillRunning =
-    locks === undefined ? setTimeout(() => store.records.insert(runningRecord()), recordAfterMs) : undefined;
+  let unrecorded: unknown;
+  const noteRunning = () => {
+    unrecorded = tryInsert(store, runningRecord());
+  };
+  const stillRunning = locks === undefined ? setTimeout(noteRunning, recordAfterMs) : undefined;
   const leftovers: Leftovers = { staged: new Set(), view: undefined, inStore: [] };
   let answer: BuildAnswer | undefined;
   let compared: BuildOutcome["compared"];
@@ -159,8 +162,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
       ...(options.signal && { signal: options.signal }),
     });
     // While the launcher works, for the outputs are registered before the record is written again.
-    const unrecorded =
-      locks === undefined ? undefined : insertPlanned(store, withPlannedOutputs(runningRecord(), build));
+    if (locks !== undefined) unrecorded = tryInsert(store, withPlannedOutputs(runningRecord(), build));
     crashPoint("build:ordered");
     answer = await answering;
     log.close(); // whole before the outputs are registered: a record that is done never has a log that was cut
@@ -210,7 +212,7 @@ async function runBuild(context: BuildContext, run: Run, options: BuildDerivatio
 const recordAfterMs = 200;
 
 /** What went wrong is told when the build has ended: until then it must be waited for in any case. */
-function insertPlanned(store: BuildContext["store"], record: BuildRecord): unknown {
+function tryInsert(store: BuildContext["store"], record: BuildRecord): unknown {
   try {
     store.records.insert(record);
     return undefined;

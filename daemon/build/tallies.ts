@@ -86,6 +86,6 @@ const unreadAtMost = 64;
 
 /** Source: the laps of sandbox-native/src/launcher/build.cpp. */
 function partOf(lap: string): "jail" | "builder" | "seal" {
-  if (lap === "wait") return "builder";
+  if (lap === "run" || lap === "wait") return "builder"; // until its first process ends, and until its last one
   return lap === "seal" || lap === "move" ? "seal" : "jail";
 }
