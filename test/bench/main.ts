@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { accountSuite } from "./account.ts";
 import { buildsSuite } from "./builds.ts";
 import { cliSuite } from "./cli.ts";
+import { clientsSuite } from "./clients.ts";
 import { derivationsSuite } from "./derivations.ts";
 import { jailSuite } from "./jail.ts";
 import { type Measured, makeRow, printRow, type Row, tableHead } from "./row.ts";
@@ -23,6 +24,7 @@ const suites: Readonly<Record<string, { run: Suite; needsSubjects: boolean }>> =
   store: { run: storeSuite, needsSubjects: true },
   cli: { run: cliSuite, needsSubjects: false },
   account: { run: accountSuite, needsSubjects: false },
+  clients: { run: clientsSuite, needsSubjects: false },
 };
 
 async function main(): Promise<number> {
