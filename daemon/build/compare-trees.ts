@@ -1,8 +1,6 @@
 /** What differs between two trees, read as archives side by side: the names a person looks at next. */
-import { createHash } from "node:crypto";
-import { findText, text } from "../../derivations/bytes.ts";
 import { NarDecoder } from "../../derivations/nar/decoder.ts";
-import type { NarEvent } from "../../derivations/nar/grammar.ts";
+import { type DigestedEntry, TreeDigester } from "../../derivations/nar/tree-digest.ts";
 import { type DifferenceFacts, explainFiles } from "./explain-difference.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
@@ -29,88 +27,43 @@ export async function compareTrees(first: Bytes, second: Bytes, options: Compare
     const difference = describe(left.get(name), right.get(name));
     if (difference === undefined || isBelow(name, differences)) continue;
     const isExplained = explain !== undefined && difference === otherContents && differences.length < limit;
-    const below = name === "." ? "" : `/${name}`;
+    const below = name === "" ? "" : `/${name}`;
     const why = isExplained
       ? await explainFiles(`${explain.left}${below}`, `${explain.right}${below}`, explain.facts)
       : "";
-    differences.push(`${name}: ${difference}${why === "" ? "" : ` ${why}`}`);
+    differences.push(`${name || "."}: ${difference}${why === "" ? "" : ` ${why}`}`);
   }
   const rest = differences.length - limit;
   return rest > 0 ? [...differences.slice(0, limit), `and ${rest} more`] : differences;
 }
 
-/** One file, link or directory: `value` is a digest or a target. */
-interface Entry {
-  readonly type: "a file" | "an executable file" | "a symbolic link" | "a directory";
-  readonly value: string;
-}
-
-async function digestTree(archive: Bytes): Promise<Map<string, Entry>> {
+async function digestTree(archive: Bytes): Promise<ReadonlyMap<string, DigestedEntry>> {
   const decoder = new NarDecoder();
   const digester = new TreeDigester();
-  for await (const chunk of archive) for (const event of decoder.push(chunk)) digester.push(event);
+  for await (const chunk of archive) for (const event of decoder.push(chunk)) digester.take(event);
   decoder.end();
   return digester.finish();
 }
 
-class TreeDigester {
-  readonly #entries = new Map<string, Entry>();
-  readonly #directories: string[] = [];
-  #name = ".";
-  #file:
-    | { readonly name: string; readonly executable: boolean; readonly hash: ReturnType<typeof createHash> }
-    | undefined;
-
-  push(event: NarEvent): void {
-    if (event.kind === "contents") return void this.#file?.hash.update(event.bytes);
-    this.#endFile();
-    switch (event.kind) {
-      case "file":
-        this.#file = { name: this.#name, executable: event.executable, hash: createHash("sha256") };
-        break;
-      case "symlink":
-        this.#entries.set(this.#name, { type: "a symbolic link", value: Buffer.from(event.target).toString("latin1") });
-        break;
-      case "directory":
-        this.#entries.set(this.#name, { type: "a directory", value: "" });
-        this.#directories.push(this.#name);
-        break;
-      case "entry": {
-        const directory = this.#directories.at(-1) ?? ".";
-        const name = findText(event.name) ?? text(event.name);
-        this.#name = directory === "." ? name : `${directory}/${name}`;
-        break;
-      }
-      case "end":
-        this.#directories.pop();
-        break;
-      default:
-        event satisfies never;
-    }
-  }
-
-  finish(): Map<string, Entry> {
-    this.#endFile();
-    return this.#entries;
-  }
-
-  #endFile(): void {
-    if (this.#file === undefined) return;
-    const { name, executable, hash } = this.#file;
-    this.#entries.set(name, { type: executable ? "an executable file" : "a file", value: hash.digest("hex") });
-    this.#file = undefined;
-  }
-}
-
 const otherContents = "other contents";
 
-function describe(left: Entry | undefined, right: Entry | undefined): string | undefined {
+function describe(left: DigestedEntry | undefined, right: DigestedEntry | undefined): string | undefined {
   if (left === undefined) return "only in the second";
   if (right === undefined) return "only in the first";
-  if (left.type !== right.type) return `${left.type} in the first, ${right.type} in the second`;
-  if (left.value === right.value) return undefined;
-  if (left.type !== "a symbolic link") return otherContents;
-  return `other target, ${JSON.stringify(left.value)} and ${JSON.stringify(right.value)}`;
+  const [first, second] = [typeOf(left), typeOf(right)];
+  if (first !== second) return `${first} in the first, ${second} in the second`;
+  if (left.kind === "link" && right.kind === "link")
+    return left.target === right.target
+      ? undefined
+      : `other target, ${JSON.stringify(left.target)} and ${JSON.stringify(right.target)}`;
+  const isSame = left.kind !== "file" || right.kind !== "file" || left.digest === right.digest;
+  return isSame ? undefined : otherContents;
+}
+
+function typeOf(entry: DigestedEntry): string {
+  if (entry.kind === "directory") return "a directory";
+  if (entry.kind === "link") return "a symbolic link";
+  return entry.executable ? "an executable file" : "a file";
 }
 
 /** Whether the last line is already about a directory that holds this name, and says that it is only in one of the two. */

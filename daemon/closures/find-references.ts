@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { NarDecoder } from "../../derivations/nar/decoder.ts";
 import type { NarEvent } from "../../derivations/nar/grammar.ts";
+import { NarPlace } from "../../derivations/nar/nar-place.ts";
 import { hashPartOf, type StorePath } from "../../derivations/store-path.ts";
 import type { ByteStream } from "../api/service.ts";
 
@@ -44,8 +45,7 @@ class Search {
   count = 0;
   readonly #needle: Buffer;
   readonly #most: number;
-  /** Names of the directories that are open, and of the entry in the last one. */
-  readonly #names: string[] = [];
+  readonly #place = new NarPlace();
   /** The end of what was seen of the file, kept for matches across pieces; `#start` is its first byte's offset. */
   #tail: Buffer = Buffer.alloc(0);
   #start = 0;
@@ -58,31 +58,16 @@ class Search {
   }
 
   take(event: NarEvent): void {
-    switch (event.kind) {
-      case "directory":
-        this.#names.push("");
-        return;
-      case "entry":
-        this.endFile();
-        this.#names[this.#names.length - 1] = Buffer.from(event.name).toString();
-        return;
-      case "end":
-        this.endFile();
-        this.#names.pop();
-        return;
-      case "file":
-        this.endFile();
-        return;
-      case "contents":
-        this.#look(Buffer.concat([this.#tail, event.bytes]), "contents", false);
-        return;
-      case "symlink":
-        this.#look(Buffer.from(event.target), "link", true);
-        this.#reset();
-        return;
-      default:
-        event satisfies never;
+    if (event.kind === "contents") {
+      this.#look(Buffer.concat([this.#tail, event.bytes]), "contents", false);
+      return;
     }
+    this.endFile();
+    if (event.kind === "symlink") {
+      this.#look(Buffer.from(event.target), "link", true);
+      this.#reset();
+    }
+    this.#place.take(event);
   }
 
   /** What was kept back of a file's end is looked at. */
@@ -105,7 +90,7 @@ class Search {
       this.count += 1;
       if (this.places.length < this.#most) {
         const around = bytes.subarray(Math.max(0, at - before), at + this.#needle.length + after).toString();
-        this.places.push({ file: this.#names.join("/"), kind, offset: this.#start + at, around });
+        this.places.push({ file: this.#place.path, kind, offset: this.#start + at, around });
       }
       this.#from = this.#start + at + this.#needle.length;
       at = bytes.indexOf(this.#needle, this.#from - this.#start);

@@ -2,35 +2,19 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Service } from "../../daemon/api/service.ts";
 import { missingBusybox } from "../support/busybox.ts";
-import { LocalBuilds, options } from "../support/local-builds.ts";
-import { implementations, type Peer, start } from "../support/request-peers.ts";
-import { TestDaemon } from "../support/test-daemon.ts";
-
-const endless = "echo endless; while :; do :; done";
+import { type LocalBuilds, options } from "../support/local-builds.ts";
+import { implementations, type RequestDaemon, startRequestDaemon } from "../support/request-peers.ts";
 
 describe.skipIf(missingBusybox).each(implementations)("activity of %s", (_, open) => {
-  let daemon: TestDaemon;
-  let peer: Peer;
+  let here: Awaited<ReturnType<typeof startRequestDaemon>>;
   let service: Service;
   let builds: LocalBuilds;
-  /** One job at a time, so that a build that does not end keeps all others waiting. */
+  let startBlocker: RequestDaemon["startBlocker"];
   beforeEach(async () => {
-    daemon = await TestDaemon.start({ maxJobs: 1, trust: { allowedUids: "all", trustedUids: new Set() } });
-    peer = await open(daemon);
-    service = peer.service;
-    builds = await LocalBuilds.over(service, daemon.root);
+    here = await startRequestDaemon(open);
+    ({ service, builds, startBlocker } = here);
   });
-  afterEach(async () => {
-    await service[Symbol.asyncDispose]();
-    await daemon[Symbol.asyncDispose]();
-  });
-
-  /** A build of another client's that runs until it is ended. */
-  async function startBlocker(script = endless, name = "blocker") {
-    const derived = await builds.derive({ name, script });
-    const blocking = await open(daemon);
-    return { derived, ...blocking, ...(await start(blocking, derived)) };
-  }
+  afterEach(() => here[Symbol.asyncDispose]());
 
   test("what waits says what for", async () => {
     const blocker = await startBlocker();

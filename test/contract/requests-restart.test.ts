@@ -145,7 +145,8 @@ test.skipIf(missingBusybox)("a daemon does not end for want of clients while it 
   await using daemon = await TestDaemon.start({ idleExitMs: 30, maxJobs: 1 });
   const { client, id } = await submitTwo(daemon);
   await client[Symbol.asyncDispose]();
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await using idle = await TestDaemon.start({ idleExitMs: 30 }); // begins later, and so is not over before the other's time
+  await idle.daemon.stopped;
   const again = await daemon.connect();
   await again.cancel(id);
   await again[Symbol.asyncDispose]();

@@ -5,47 +5,37 @@ import type { OnDisconnect } from "../../daemon/api/requests.ts";
 import type { Service } from "../../daemon/api/service.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
 import { missingBusybox } from "../support/busybox.ts";
-import { type Derived, LocalBuilds, options } from "../support/local-builds.ts";
+import { type Derived, type LocalBuilds, options } from "../support/local-builds.ts";
 import {
+  endless,
   implementations,
   kinds,
   logOf,
   type Peer,
+  type RequestDaemon,
   runningRecord,
   self,
   start,
+  startRequestDaemon,
   watch,
 } from "../support/request-peers.ts";
-import { TestDaemon } from "../support/test-daemon.ts";
+import type { TestDaemon } from "../support/test-daemon.ts";
 
 /** Another user. */
 const stranger = { ...self, uid: 54_321 };
 
-const endless = "echo endless; while :; do :; done";
-
 describe.skipIf(missingBusybox).each(implementations)("requests of %s", (_, open) => {
+  let here: Awaited<ReturnType<typeof startRequestDaemon>>;
   let daemon: TestDaemon;
   let peer: Peer;
   let service: Service;
   let builds: LocalBuilds;
-  /** One job at a time, so that a build that does not end keeps all others waiting. */
+  let startBlocker: RequestDaemon["startBlocker"];
   beforeEach(async () => {
-    daemon = await TestDaemon.start({ maxJobs: 1, trust: { allowedUids: "all", trustedUids: new Set() } });
-    peer = await open(daemon);
-    service = peer.service;
-    builds = await LocalBuilds.over(service, daemon.root);
+    here = await startRequestDaemon(open);
+    ({ daemon, peer, service, builds, startBlocker } = here);
   });
-  afterEach(async () => {
-    await service[Symbol.asyncDispose]();
-    await daemon[Symbol.asyncDispose]();
-  });
-
-  /** A build of another client's that runs until it is ended. */
-  async function startBlocker(script = endless, name = "blocker") {
-    const derived = await builds.derive({ name, script });
-    const blocking = await open(daemon);
-    return { derived, ...blocking, ...(await start(blocking, derived)) };
-  }
+  afterEach(() => here[Symbol.asyncDispose]());
 
   const nothingRuns = () =>
     expect.poll(async () => (await service.queryActivity()).builds, { timeout: 20_000 }).toEqual([]);

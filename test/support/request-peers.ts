@@ -5,8 +5,8 @@ import type { BuildEvent } from "../../daemon/api/events.ts";
 import type { OnDisconnect } from "../../daemon/api/requests.ts";
 import type { Caller, Service } from "../../daemon/api/service.ts";
 import type { BuildResult } from "../../derivations/build-result.ts";
-import { type Derived, options } from "./local-builds.ts";
-import type { TestDaemon } from "./test-daemon.ts";
+import { type Derived, LocalBuilds, options } from "./local-builds.ts";
+import { TestDaemon } from "./test-daemon.ts";
 
 export const self: Caller = {
   uid: process.getuid?.() ?? 0,
@@ -72,6 +72,40 @@ export async function start(
     await ended;
   };
   return { id: await planned.promise, ended, cancel };
+}
+
+/** A daemon for each test of a suite, with a client of it and derivations in its store. */
+export interface RequestDaemon {
+  readonly daemon: TestDaemon;
+  readonly peer: Peer;
+  readonly service: Service;
+  readonly builds: LocalBuilds;
+  /** A build of another client's that runs until it is ended. */
+  startBlocker(script?: string, name?: string): Promise<Peer & Started & { readonly derived: Derived }>;
+}
+
+export const endless = "echo endless; while :; do :; done";
+
+/** With one job at a time, so that a build that does not end keeps all others waiting. */
+export async function startRequestDaemon(
+  open: (daemon: TestDaemon) => Promise<Peer>,
+): Promise<RequestDaemon & AsyncDisposable> {
+  const daemon = await TestDaemon.start({ maxJobs: 1, trust: { allowedUids: "all", trustedUids: new Set() } });
+  const peer = await open(daemon);
+  const { service } = peer;
+  const builds = await LocalBuilds.over(service, daemon.root);
+  return {
+    ...{ daemon, peer, service, builds },
+    startBlocker: async (script = endless, name = "blocker") => {
+      const derived = await builds.derive({ name, script });
+      const blocking = await open(daemon);
+      return { derived, ...blocking, ...(await start(blocking, derived)) };
+    },
+    [Symbol.asyncDispose]: async () => {
+      await service[Symbol.asyncDispose]();
+      await daemon[Symbol.asyncDispose]();
+    },
+  };
 }
 
 export async function runningRecord(service: Service, name: string): Promise<string> {

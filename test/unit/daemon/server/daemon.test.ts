@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Client } from "../../../../daemon/client/client.ts";
 import { AuditLog } from "../../../../daemon/server/audit-log.ts";
 import { openLogger } from "../../../../daemon/server/logger.ts";
 import { LocalBuilds, options } from "../../../support/local-builds.ts";
@@ -33,13 +34,19 @@ test("who is not trusted is told so: OPERATION_NOT_ALLOWED, and has to prove wha
   await using daemon = await TestDaemon.start({ trust: { allowedUids: "all", trustedUids: new Set() } });
   await using client = await daemon.connect();
   expect(client.trusted).toBe(false);
+  await tryWhatOnlyTrustedMay(client);
+});
+
+/** What it added, and how it tried to add the same under another path. */
+async function tryWhatOnlyTrustedMay(client: Client) {
   await expect(client.shutdown({ drainMs: 0 })).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
   const path = await client.addText("mine", Buffer.from("mine"), []);
   const info = await client.queryPathInfo(path);
   const { contentAddress: _, ...unproven } = info as NonNullable<typeof info>;
   const other = { ...unproven, path: `${"0".repeat(32)}-other` as typeof path };
   await expect(client.addNar(other, client.readNar(path))).rejects.toMatchObject({ code: "STORE_PATH_UNPROVEN" });
-});
+  return { path, info: info as NonNullable<typeof info>, other };
+}
 
 test("all that is refused for who asks is in the audit log, and what a trusted user proves is not", async () => {
   const folder = mkdtempSync(join(tmpdir(), "cloister-audited-"));
@@ -49,18 +56,13 @@ test("all that is refused for who asks is in the audit log, and what a trusted u
     using audit = new AuditLog({ file, log });
     await using daemon = await TestDaemon.start({ audit, trust: { allowedUids: "all", trustedUids: new Set() } });
     await using client = await daemon.connect();
-    await expect(client.shutdown({ drainMs: 0 })).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
-    const path = await client.addText("mine", Buffer.from("mine"), []);
-    const info = await client.queryPathInfo(path);
-    const { contentAddress: _, ...unproven } = info as NonNullable<typeof info>;
-    const other = { ...unproven, path: `${"0".repeat(32)}-other` as typeof path };
-    await expect(client.addNar(other, client.readNar(path))).rejects.toMatchObject({ code: "STORE_PATH_UNPROVEN" });
+    const { path, info, other } = await tryWhatOnlyTrustedMay(client);
 
     const limits = { mode: 0o600, maxConnections: 10, idleExitMs: 0 };
     const uid = process.getuid?.() ?? 0;
     daemon.daemon.reconfigure({ ...limits, trust: { allowedUids: "all", trustedUids: new Set([uid]) } });
-    await client.addNar({ ...(info as NonNullable<typeof info>) }, client.readNar(path));
-    await client.addNar({ ...unproven, path: other.path }, client.readNar(path));
+    await client.addNar(info, client.readNar(path));
+    await client.addNar(other, client.readNar(path));
     daemon.daemon.reconfigure({ ...limits, trust: { allowedUids: new Set(), trustedUids: new Set() } });
     await expect(daemon.connect()).rejects.toMatchObject({ code: "CALLER_NOT_ALLOWED" });
     await expect(client.reload()).rejects.toMatchObject({ code: "OPERATION_NOT_ALLOWED" });
