@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include "check.h"
 #include "core/result.h"
 #include "core/unique-fd.h"
+#include "launcher/task-queue.h"
 #include "tree/dump.h"
 #include "tree/entry.h"
 #include "tree/hash-part-replacer.h"
@@ -392,9 +394,24 @@ void TestNoRoom() {
   for (const char* name : {"tree", "text"}) Check(!Exists(temporary.fd(), name), "a full disk leaves nothing behind");
 }
 
+/// A user who may have no more processes gets no threads, and is told so.
+void TestNoThread() {
+  const pid_t child = fork();
+  if (child == 0) {
+    const struct rlimit none{1, 1};
+    if (setrlimit(RLIMIT_NPROC, &none) != 0 || (getuid() == 0 && setresuid(65534, 65534, 65534) != 0)) _exit(2);
+    static TaskQueue queue;
+    const Result<void> started = queue.Start("test", 1);
+    _exit(started.ok() ? 1 : started.failure().error == EAGAIN ? 0 : 3);
+  }
+  int status = -1;
+  Check(waitpid(child, &status, 0) == child && status == 0, "a thread that cannot be started is a failure with its errno");
+}
+
 }  // namespace
 
 int main() {
+  TestNoThread();
   TestFitfulCalls();
   TestCancelling();
   TestNoRoom();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/defences.h"
+#include "launcher/thread.h"
 #include "linux/syscall-filter.h"
 
 namespace cloister {
@@ -34,8 +35,8 @@ Result<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, JailIdent
 
 }  // namespace
 
-void JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
-                        JailIdentity inside, const ControlGroups& groups, unsigned int most, bool filtered) {
+Result<void> JailFactory::Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
+                                JailIdentity inside, const ControlGroups& groups, unsigned int most, bool filtered) {
   root_ = &root;
   names_ = &names;
   identities_ = identities;
@@ -45,8 +46,7 @@ void JailFactory::Start(const Root& root, NameSource& names, const Identities& i
   most_ = most;
   filtered_ = filtered;
   used_.assign(identities.count, false);
-  pthread_t thread;
-  if (pthread_create(&thread, nullptr, &JailFactory::Main, this) == 0) pthread_detach(thread);
+  return StartThread(&JailFactory::Main, this);
 }
 
 Result<PreparedJail> JailFactory::Take(const std::function<void(uint32_t)>& on_exhausted) {

@@ -37,9 +37,9 @@ class JailFactory {
  public:
   /// Starts the thread; `root`, `names`, `prepare` and `groups` must outlive it. `most` jails wait at a time, and new ones are begun
   /// when fewer than half of that are left, or nothing runs. `inside` are the ids for which `prepare` was made. With `filtered` they have the inherited part of the standard
-  /// filter, else none yet.
-  void Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
-             JailIdentity inside, const ControlGroups& groups, unsigned int most, bool filtered);
+  /// filter, else none yet. Fails as StartThread.
+  Result<void> Start(const Root& root, NameSource& names, const Identities& identities, const Plan& prepare,
+                     JailIdentity inside, const ControlGroups& groups, unsigned int most, bool filtered);
 
   /// The next jail; waits for one if need be, and calls `on_exhausted` with the count of ids if all of them are in use.
   /// Fails with what preparing one failed with.

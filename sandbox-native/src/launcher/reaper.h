@@ -12,7 +12,7 @@ namespace cloister {
 
 class Reaper {
  public:
-  void Start() { queue_.Start("reap", 1, 10); }
+  Result<void> Start() { return queue_.Start("reap", 1, 10); }
 
   /// Work of the same kind that somebody else knows how to do. When much waits already, the caller does it, so that
   /// builds do not leave things faster than they are taken away.

@@ -29,6 +29,7 @@
 #include "launcher/orders.h"
 #include "launcher/reaper.h"
 #include "launcher/task-queue.h"
+#include "launcher/thread.h"
 #include "launcher/view-pool.h"
 #include "linux/jail-plan.h"
 
@@ -122,26 +123,27 @@ class Launcher {
     const unsigned int threads = most_jobs + kTreeThreads;
     Result<std::vector<LogPipe>> pipes = MakeLogPipes(threads, first_private_);
     if (!pipes.ok()) return pipes.failure();
-    reaper_.Start();
+    if (Result<void> started = reaper_.Start(); !started.ok()) return started;
     const Swept swept = Sweep(root_, reaper_);
     names_.Start(swept.prefix + "x", swept.left > 0);
     views_.Start(root_, names_, reaper_, identities_.strength, 2 * most_jobs);
     const auto [standard, other, varied] = DivideIdentities(identities_);
-    factory_.Start(root_, names_, standard, prepare_, kUsual, groups_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true);
-    other_factory_.Start(root_, names_, other, prepare_, kUsual, groups_, /*most=*/0, /*filtered=*/false);
-    varied_factory_.Start(root_, names_, varied, prepare_varied_, kVaried, groups_, /*most=*/0, /*filtered=*/false);
-    removals_.Start("remove", 1, 10);
-    MessageWriter hello;
-    hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
-    channel_.Send(MessageKind::kHello, 0, hello.body());
+    for (Result<void> started :
+         {factory_.Start(root_, names_, standard, prepare_, kUsual, groups_, std::clamp(2 * most_jobs, 4u, 16u), /*filtered=*/true),
+          other_factory_.Start(root_, names_, other, prepare_, kUsual, groups_, /*most=*/0, /*filtered=*/false),
+          varied_factory_.Start(root_, names_, varied, prepare_varied_, kVaried, groups_, /*most=*/0, /*filtered=*/false),
+          removals_.Start("remove", 1, 10)}) {
+      if (!started.ok()) return started;
+    }
     for (LogPipe& log : *pipes) {
       // Each has a pipe of its own, because any of them may run a build.
       auto* work = new Worker{*this, std::move(log)};
-      pthread_t thread;
-      if (pthread_create(&thread, nullptr, &Launcher::Work, work) != 0)
-        return Failure::Errno("LAUNCHER_START_FAILED", "start-thread");
-      pthread_detach(thread);
+      if (Result<void> started = StartThread(&Launcher::Work, work); !started.ok()) return started;
     }
+    // Last: what fails before is told in its place, and orders come only after it.
+    MessageWriter hello;
+    hello.U8(static_cast<uint8_t>(identities_.strength)).U32(identities_.first).U32(identities_.count).U32(swept.left);
+    channel_.Send(MessageKind::kHello, 0, hello.body());
     return {};
   }
 

@@ -12,6 +12,9 @@
 #include <mutex>
 #include <utility>
 
+#include "core/result.h"
+#include "launcher/thread.h"
+
 namespace cloister {
 
 class TaskQueue {
@@ -19,14 +22,14 @@ class TaskQueue {
   using Task = std::function<void()>;
 
   /// Starts the threads, which live as long as the process; `name` (a literal, to 15 characters) is what ps shows.
-  /// `niceness` above 0 makes them give way to all others.
-  void Start(const char* name, unsigned int threads, int niceness = 0) {
+  /// `niceness` above 0 makes them give way to all others. Fails as StartThread.
+  Result<void> Start(const char* name, unsigned int threads, int niceness = 0) {
     name_ = name;
     niceness_ = niceness;
     for (unsigned int index = 0; index < threads; ++index) {
-      pthread_t thread;
-      if (pthread_create(&thread, nullptr, &TaskQueue::Main, this) == 0) pthread_detach(thread);
+      if (Result<void> started = StartThread(&TaskQueue::Main, this); !started.ok()) return started;
     }
+    return {};
   }
 
   void Push(Task task) {
