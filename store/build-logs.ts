@@ -223,9 +223,13 @@ class OpenLog implements LogWriter {
   /** Resolves at the next flush, the close, or an abort. While somebody waits, what is written is soon in the file. */
   whenChanged(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiters.push(resolve);
+      const wake = () => {
+        signal?.removeEventListener("abort", wake); // of which a long log would leave thousands
+        resolve();
+      };
+      this.#waiters.push(wake);
       if (this.#bufferedSize > 0) this.#flushLater();
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      signal?.addEventListener("abort", wake, { once: true });
     });
   }
 

@@ -10,7 +10,7 @@ import type { PathInfo } from "../derivations/path-info.ts";
 import { parseFullStorePath, parseStorePath, type StoreDirectory, type StorePath } from "../derivations/store-path.ts";
 import { BuildSearch, type EndedRow, isMeant, mostRecords, NewestDone } from "./build-search.ts";
 import { type Connection, nameDatabaseError } from "./database.ts";
-import { interruptedBuild } from "./errors.ts";
+import { interruptedBuild, isDiskFull } from "./errors.ts";
 
 /** How long an ended build waits for others that end, in milliseconds. */
 const gatherMs = 20;
@@ -32,6 +32,7 @@ export class BuildRecords {
   readonly #running = new Map<string, Numbered>();
   /** Ended, and not yet so in the file: a crash loses little, for the next start settles them. */
   #ended: Numbered[] = [];
+  #gathering: NodeJS.Timeout | undefined;
   #lastNumber: number;
 
   constructor(connection: Connection, directory: StoreDirectory) {
@@ -46,8 +47,13 @@ export class BuildRecords {
 
   /** A record of a new build. Throws STORE_DISK_FULL, STORE_DATABASE_UNUSABLE. */
   insert(record: BuildRecord): void {
-    if (isRunning(record)) this.#writeRunning(record);
-    else this.#writeEnded([this.#number(record)]);
+    if (isRunning(record)) {
+      this.#writeRunning(record);
+      return;
+    }
+    // Said to be done, and then not: it must not be written twice under one number.
+    if (this.#ended.length > 0) this.#ended = this.#ended.filter((ended) => ended.record.id !== record.id);
+    this.#writeEnded([this.#number(record)]);
   }
 
   /** Puts the record in place of what was known of this build. */
@@ -72,8 +78,8 @@ export class BuildRecords {
    */
   finish(record: BuildRecord, onFailed: (error: unknown) => void): void {
     this.#ended.push(this.#number(record));
-    if (this.#ended.length > 1) return;
-    setTimeout(() => {
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
       try {
         this.flush();
       } catch (error) {
@@ -82,16 +88,30 @@ export class BuildRecords {
     }, gatherMs);
   }
 
-  /** Writes what is still to be written; whoever searches or closes the file calls it first. */
+  /** Writes what is still to be written; whoever closes the file calls it first. What finds no room is tried again later. */
   flush(): void {
     if (this.#ended.length === 0) return;
     const ended = this.#ended;
     this.#ended = [];
-    this.#writeEnded(ended);
+    try {
+      this.#writeEnded(ended);
+    } catch (error) {
+      if (isDiskFull(error)) this.#ended = [...ended, ...this.#ended];
+      throw error;
+    }
+  }
+
+  /** For whoever searches: where the disk is full, what has ended last is still found as it was while it ran. */
+  #flushIfThereIsRoom(): void {
+    try {
+      this.flush();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
   find(id: string): BuildRecord | undefined {
-    this.flush();
+    this.#flushIfThereIsRoom();
     const running = this.#running.get(id);
     if (running !== undefined) return withoutPlans(running.record);
     const row = this.#statements.find.get(id);
@@ -100,14 +120,14 @@ export class BuildRecords {
 
   /** Of the last build here that made this path. */
   findByOutput(path: StorePath): BuildRecord | undefined {
-    this.flush();
+    this.#flushIfThereIsRoom();
     const row = this.#statements.byOutput.get(path);
     return row && readRow(row).record;
   }
 
   /** Newest first, and never more than `mostRecords`. */
   list(query: BuildQuery): BuildRecord[] {
-    this.flush();
+    this.#flushIfThereIsRoom();
     const { text = "", beforeId } = query;
     const path = text === "" ? undefined : this.#findStorePath(text);
     const before = beforeId === undefined ? undefined : this.#numberOf(beforeId);
@@ -121,7 +141,7 @@ export class BuildRecords {
 
   /** The newest build of this name that was done, in whatever version; the name is without one. */
   findDone(name: string): BuildRecord | undefined {
-    this.flush();
+    this.#flushIfThereIsRoom();
     const row = this.#newestDone.find(name);
     return row && readRow(row).record;
   }

@@ -1,4 +1,5 @@
 /** Logs: what was written comes back, while it is written, after it was compressed, and after a daemon that died. */
+import { getEventListeners } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,6 +55,22 @@ test("one who follows gets all of it, whenever he begins, and ends when the log 
   log.close();
   expect(await early).toBe(text);
   expect(await late).toBe(text);
+});
+
+test("one who follows a log for long listens to his signal once at a time", async () => {
+  const log = logs.openLog("listening");
+  const { signal } = new AbortController();
+  let most = 0;
+  let pieces = 0;
+  log.write(Buffer.from("0\n"));
+  for await (const _ of logs.readLog("listening", { follow: true, signal })) {
+    pieces += 1;
+    most = Math.max(most, getEventListeners(signal, "abort").length);
+    if (pieces === 20) log.close();
+    else log.write(Buffer.from(`${pieces}\n`));
+  }
+  expect(pieces).toBeGreaterThanOrEqual(20);
+  expect(most).toBeLessThanOrEqual(1);
 });
 
 test("one who follows can leave", async () => {

@@ -181,3 +181,43 @@ test("records are found by how they stand, who asked, and when they started; wha
   expect(ids({ beforeId: "runs", limit: 1 })).toEqual(["id-6"]);
   expect(ids({ beforeId: "nobody" })).toEqual([]);
 });
+
+test("what ends while the disk is full is found as it was, and written when there is room", () => {
+  const directory = mkdtempSync(join(tmpdir(), "cloister-records-"));
+  try {
+    using databases = openDatabases(directory);
+    const records = new BuildRecords(databases.own, parseStoreDirectory("/cloister/store"));
+    const command = ["x".repeat(50_000)];
+    const ids = ["aaa-1", "aaa-2", "aaa-3"];
+    for (const id of ids) records.insert(buildRecord(id, { command }));
+    const failures: unknown[] = [];
+    databases.own.pragma(`max_page_count = ${databases.own.pragma("page_count", { simple: true })}`);
+    const grown = ["y".repeat(500_000)];
+    for (const id of ids)
+      records.finish(buildRecord(id, { status: "done", command: grown }), (error) => failures.push(error));
+    expect(() => records.flush()).toThrow(expect.objectContaining({ code: "STORE_DISK_FULL" }));
+    expect(records.list({ limit: 9 }).map(({ status }) => status)).toEqual(["building", "building", "building"]);
+    expect(records.find("aaa-2")?.status).toBe("building");
+    databases.own.pragma("max_page_count = 1000000");
+    expect(records.list({ limit: 9 }).map(({ id, status }) => [id, status])).toEqual([
+      ["aaa-3", "done"],
+      ["aaa-2", "done"],
+      ["aaa-1", "done"],
+    ]);
+    expect(failures).toEqual([]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("what was said to be done and then was not is written once, and keeps no other from being written", async () => {
+  await using temporary = await temporaryStore();
+  const { records } = temporary.store;
+  for (const id of ["aaa-1", "aaa-2"]) records.insert(buildRecord(id));
+  for (const id of ["aaa-1", "aaa-2"]) records.finish(buildRecord(id, { status: "done" }), () => undefined);
+  records.update(buildRecord("aaa-1", { status: "failed" }));
+  expect(records.list({ limit: 9 }).map(({ id, status }) => [id, status])).toEqual([
+    ["aaa-2", "done"],
+    ["aaa-1", "failed"],
+  ]);
+});
